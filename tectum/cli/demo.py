@@ -1,0 +1,143 @@
+"""`tectum demo`: the bundled model on a rendered scene whose truth is known."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterable, Iterator
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, TypeVar
+
+import typer
+from rich.console import Console
+from rich.table import Table
+
+if TYPE_CHECKING:
+    from rich.progress import Progress
+
+    from tectum.evaluation.drawing import VideoFile
+    from tectum.evaluation.report import ContactSheet, Scores
+    from tectum.frames import Track
+    from tectum.geometry import Box
+    from tectum.tracking.runner import Moment
+    from tectum.tracking.session import Tracker
+    from tectum.world import Scene
+
+Value = TypeVar("Value")
+
+
+def demo(
+    out: Annotated[Path, typer.Option(help="The folder for pictures and results.")] = Path("demo"),
+    seed: Annotated[int, typer.Option(min=0, help="Which scene: every number renders another.")] = 0,
+    frames: Annotated[int, typer.Option(min=2, help="How many frames the scene has.")] = 120,
+    preset: Annotated[str, typer.Option(help="Which tracker.")] = "nano",
+    weights: Annotated[Path | None, typer.Option(help="A weights file in place of the bundled ones.")] = None,
+    device: Annotated[str, typer.Option(help="Where to compute: cpu, cuda, cuda:1 and so on.")] = "cpu",
+    quiet: Annotated[bool, typer.Option("--quiet", "-q", help="Print only errors.")] = False,
+) -> None:
+    """Track a rendered RGB-thermal scene, draw what happened and score it against the exact truth."""
+    from tectum.evaluation.report import ContactSheet, Scores, plot_overlap
+    from tectum.face import load
+    from tectum.world import Scene
+
+    console = Console(quiet=quiet)
+    title = f"{preset} on scene {seed}, {frames} frames"
+    tracker = load(preset, weights, device=device)
+    scene = Scene(seed, length=frames)
+    sheet = ContactSheet()
+    track, speed = _follow(tracker, scene, out, sheet, quiet)
+    scores = Scores.of(track.boxes, scene.boxes)
+    sheet.save(out / "contact_sheet.png")
+    plot_overlap(out / "overlap.png", scores, track.scores, title)
+    console.print(_table(scores, speed, title))
+    console.print(f"In {out}: demo.mp4, contact_sheet.png, overlap.png, scene.txt", highlight=False, soft_wrap=True)
+
+
+def _follow(tracker: Tracker, scene: Scene, out: Path, sheet: ContactSheet, quiet: bool) -> tuple[Track, float]:
+    """Tracks the scene, with results and pictures written on the way; returns frames per second beside the track.
+
+    The speed is that of crops, network and decoding: rendering the scene and drawing are left out.
+    """
+    from tectum.evaluation.drawing import VideoFile
+    from tectum.evaluation.report import sheet_frames
+    from tectum.frames import Track
+    from tectum.geometry import Box
+    from tectum.tracking.runner import follow, recorded
+
+    rendering, whole = Stopwatch(), Stopwatch()
+    moments = whole.timed(follow(tracker, rendering.timed(scene), [Box.of(scene.boxes[0])]))
+    shown = sheet_frames(len(scene.boxes))
+    estimates, speed = [], 0.0
+    with VideoFile(out / "demo.mp4") as video, _progress(quiet) as bar:
+        task = bar.add_task("tracking", total=len(scene.boxes), fps=0.0)
+        for index, moment in enumerate(recorded(moments, [out / "scene.txt"])):
+            estimates.append(moment.estimates[0])
+            _picture(moment, Box.of(scene.boxes[index]), video, sheet if index in shown else None)
+            speed = len(estimates) / (whole.seconds - rendering.seconds)
+            bar.update(task, advance=1, fps=speed)
+    return Track(scene.name, tuple(estimates)), speed
+
+
+def _picture(moment: Moment, truth: Box, video: VideoFile, sheet: ContactSheet | None) -> None:
+    """Draws one moment into the video, and into the sheet where one is given."""
+    import numpy as np
+
+    from tectum.evaluation.drawing import draw_estimates
+    from tectum.evaluation.metrics import overlaps
+
+    estimate = moment.estimates[0]
+    picture = draw_estimates(moment.frame, [estimate], [truth])
+    video.write(picture)
+    if sheet is not None:
+        overlap = overlaps(np.array([estimate.box]), np.array([truth]))[0]
+        sheet.add(picture, f"frame {moment.frame.index}   overlap {overlap:.2f}")
+
+
+def _progress(quiet: bool) -> Progress:
+    """A bar with frames done, frames per second and time left, on the error stream."""
+    from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
+
+    return Progress(
+        TextColumn("{task.description}"),
+        BarColumn(),
+        MofNCompleteColumn(),
+        TextColumn("{task.fields[fps]:.0f} fps"),
+        TimeRemainingColumn(),
+        console=Console(stderr=True),
+        transient=True,
+        disable=quiet,
+    )
+
+
+def _table(scores: Scores, speed: float, title: str) -> Table:
+    table = Table(title=title, title_justify="left")
+    table.add_column("measure")
+    table.add_column("value", justify="right")
+    table.add_row("mean overlap", f"{scores.mean_overlap:.3f}")
+    table.add_row("success AUC", f"{scores.success_auc:.3f}")
+    table.add_row("precision at 20 px", f"{scores.precision:.3f}")
+    table.add_row("frames per second", f"{speed:.0f}")
+    return table
+
+
+class Stopwatch:
+    """Adds up how long an iterable takes to give its values, without what is done with them.
+
+    Attributes:
+        seconds: the time so far.
+    """
+
+    def __init__(self) -> None:
+        self.seconds = 0.0
+
+    def timed(self, values: Iterable[Value]) -> Iterator[Value]:
+        """Passes the values on while the watch runs."""
+        iterator = iter(values)
+        while True:
+            begin = time.perf_counter()
+            try:
+                value = next(iterator)
+            except StopIteration:
+                return
+            finally:
+                self.seconds += time.perf_counter() - begin
+            yield value

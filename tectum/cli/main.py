@@ -1,0 +1,73 @@
+"""The command `tectum`: one file per subcommand, and what happens when something goes wrong."""
+
+from __future__ import annotations
+
+from typing import Annotated, Any
+
+import typer
+from typer.core import TyperGroup
+
+from tectum import __version__
+from tectum.cli.demo import demo
+from tectum.cli.track import track
+from tectum.cli.train import train
+from tectum.errors import TectumError
+
+INTERRUPTED = 130
+"""Exit code after Ctrl-C, as shells expect it."""
+
+MISTAKEN = 2
+"""Exit code for anything that the user can put right."""
+
+
+class Commands(TyperGroup):
+    """Turns errors that a user can act on into one sentence and an exit code, without a traceback."""
+
+    def invoke(self, ctx: typer.Context) -> Any:
+        """Runs the chosen command."""
+        try:
+            return super().invoke(ctx)
+        except TectumError as error:
+            typer.echo(f"error: {error}", err=True)
+            raise typer.Exit(MISTAKEN) from None
+        except KeyboardInterrupt:
+            typer.echo("interrupted", err=True)
+            raise typer.Exit(INTERRUPTED) from None
+
+
+app = typer.Typer(
+    cls=Commands,
+    no_args_is_help=True,
+    add_completion=False,
+    pretty_exceptions_enable=False,
+    help="Follow a target through video in which colour is joined by thermal, depth or event images.",
+)
+
+
+def _print_version(wanted: bool) -> None:
+    if wanted:
+        typer.echo(f"tectum {__version__}")
+        raise typer.Exit
+
+
+@app.callback()
+def main(
+    version: Annotated[
+        bool, typer.Option("--version", callback=_print_version, is_eager=True, help="Print the version and leave.")
+    ] = False,
+) -> None:
+    """Takes the options that stand before the command."""
+
+
+app.command("demo")(demo)
+app.command("track")(track)
+app.command("train")(train)
+
+
+def run() -> None:
+    """The entry point of the console script."""
+    app()
+
+
+if __name__ == "__main__":
+    run()

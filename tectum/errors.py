@@ -1,0 +1,31 @@
+"""Errors that a user can act on: each is one sentence that says what is wrong and how to mend it."""
+
+from __future__ import annotations
+
+
+class TectumError(Exception):
+    """Anything that a user of Tectum can put right; the command line prints it and exits with 2."""
+
+
+class BoxError(TectumError):
+    """A box without area, outside its image, or with values that are no numbers."""
+
+
+class SourceError(TectumError):
+    """A recording that cannot be read: an empty folder, a broken image, a video that ends early."""
+
+
+class MissingModalityError(TectumError):
+    """A sense is missing from a frame and the policy says to stop."""
+
+
+class WeightsError(TectumError):
+    """A checkpoint that is unsafe to open, damaged, or made for another system."""
+
+
+class RecipeError(TectumError):
+    """A training recipe with an unknown or impossible setting."""
+
+
+class UnknownNameError(TectumError):
+    """A preset, modality or command option that does not exist."""

@@ -1,0 +1,264 @@
+"""The joint template-search vision transformer that the one-stream trackers share."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from tectum.networks.elimination import Watch, best_candidates, candidate_scores, restore, select, watching_rows
+
+
+@dataclass(frozen=True)
+class ViTConfig:
+    """Sizes of the transformer; the defaults are ViT-B/16 on 128- and 256-pixel crops.
+
+    Attributes:
+        template_size: side of the template crop in pixels, a multiple of `patch`.
+        search_size: side of the search crop in pixels, a multiple of `patch`.
+        patch: side of a patch in pixels.
+        width: channels of a token.
+        depth: blocks.
+        heads: attention heads.
+        expansion: hidden channels of each block's perceptron over `width`.
+        drop_path: chance that the last block's branches are skipped in training; it grows linearly from 0.
+        eliminate_at: blocks (from 0) after whose attention candidates are eliminated.
+        keep: share of the search tokens that each elimination keeps.
+        watch: which template tokens judge the candidates.
+    """
+
+    template_size: int = 128
+    search_size: int = 256
+    patch: int = 16
+    width: int = 768
+    depth: int = 12
+    heads: int = 12
+    expansion: int = 4
+    drop_path: float = 0.1
+    eliminate_at: tuple[int, ...] = ()
+    keep: float = 0.7
+    watch: Watch = Watch.CENTER
+
+    @property
+    def template_side(self) -> int:
+        """Template tokens along each side."""
+        return self.template_size // self.patch
+
+    @property
+    def search_side(self) -> int:
+        """Search tokens along each side."""
+        return self.search_size // self.patch
+
+
+@dataclass(frozen=True)
+class JointTokens:
+    """What the transformer answers.
+
+    Attributes:
+        template: `B×Nz×C`.
+        search: `B×Nx×C` in the order of the grid, row by row; eliminated tokens are zero.
+        kept: indices `B×K` of the surviving search tokens after each elimination, ascending.
+    """
+
+    template: Tensor
+    search: Tensor
+    kept: tuple[Tensor, ...] = ()
+
+
+class PatchEmbedding(nn.Module):
+    """Cuts an image into patches and projects each to a token."""
+
+    def __init__(self, patch: int, width: int) -> None:
+        super().__init__()
+        self.proj = nn.Conv2d(3, width, patch, stride=patch)
+
+    def forward(self, image: Tensor) -> Tensor:
+        """Maps `B×3×H×W` to tokens `B×HW/patch²×C`, row by row."""
+        tokens: Tensor = self.proj(image)
+        return tokens.flatten(2).transpose(1, 2)
+
+
+class Attention(nn.Module):
+    """Multi-head self-attention, its projections open to callers that need queries and keys."""
+
+    def __init__(self, width: int, heads: int) -> None:
+        super().__init__()
+        self.heads = heads
+        self.qkv = nn.Linear(width, 3 * width)
+        self.proj = nn.Linear(width, width)
+
+    def project(self, tokens: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+        """Queries, keys and values of tokens `B×N×C`, each `B×heads×N×C/heads`."""
+        batch, length, width = tokens.shape
+        joined: Tensor = self.qkv(tokens)
+        query, key, value = joined.view(batch, length, 3, self.heads, width // self.heads).permute(2, 0, 3, 1, 4)
+        return query, key, value
+
+    def gather(self, query: Tensor, key: Tensor, value: Tensor) -> Tensor:
+        """Attends, joins the heads and projects: `B×N×C`."""
+        mixed = F.scaled_dot_product_attention(query, key, value)
+        result: Tensor = self.proj(mixed.transpose(1, 2).flatten(2))
+        return result
+
+
+class Perceptron(nn.Module):
+    """Two linear layers with an exact GELU between."""
+
+    def __init__(self, width: int, hidden: int) -> None:
+        super().__init__()
+        self.fc1 = nn.Linear(width, hidden)
+        self.fc2 = nn.Linear(hidden, width)
+
+    def forward(self, tokens: Tensor) -> Tensor:
+        """Maps tokens `B×N×C` to `B×N×C`."""
+        result: Tensor = self.fc2(F.gelu(self.fc1(tokens)))
+        return result
+
+
+class DropPath(nn.Module):
+    """Skips a residual branch for whole samples in training (stochastic depth, Huang et al., ECCV 2016).
+
+    Args:
+        rate: chance of skipping, in [0, 1).
+    """
+
+    def __init__(self, rate: float) -> None:
+        super().__init__()
+        self.rate = rate
+
+    def forward(self, branch: Tensor) -> Tensor:
+        """Zeroes samples of `B×…` and scales the others so that the expectation stays."""
+        if not self.training or self.rate == 0:
+            return branch
+        shape = (len(branch),) + (1,) * (branch.dim() - 1)
+        return branch * branch.new_empty(shape).bernoulli_(1 - self.rate).div_(1 - self.rate)
+
+
+@dataclass(frozen=True)
+class Elimination:
+    """One call for elimination.
+
+    Attributes:
+        template_length: tokens of the template.
+        keep: share of the candidates to keep.
+        rows: flat indices of the judging template tokens.
+        weights: their weights `B×len(rows)`, equal if `None`.
+    """
+
+    template_length: int
+    keep: float
+    rows: tuple[int, ...]
+    weights: Tensor | None = None
+
+
+class Block(nn.Module):
+    """A pre-norm transformer block with an optional elimination between attention and perceptron."""
+
+    def __init__(self, width: int, heads: int, expansion: int, drop_path: float) -> None:
+        super().__init__()
+        self.norm1 = nn.LayerNorm(width, eps=1e-6)
+        self.attn = Attention(width, heads)
+        self.norm2 = nn.LayerNorm(width, eps=1e-6)
+        self.mlp = Perceptron(width, expansion * width)
+        self.drop_path = DropPath(drop_path)
+
+    def forward(self, tokens: Tensor, elimination: Elimination | None = None) -> tuple[Tensor, Tensor | None]:
+        """Maps tokens `B×N×C` to `B×N'×C`.
+
+        Returns:
+            The tokens, and which of the incoming search tokens they hold, `B×K` (`None` for all).
+        """
+        query, key, value = self.attn.project(self.norm1(tokens))
+        tokens = tokens + self.drop_path(self.attn.gather(query, key, value))
+        survivors = None
+        if elimination is not None and elimination.keep < 1:
+            length = elimination.template_length
+            scores = candidate_scores(query, key, length, elimination.rows, elimination.weights)
+            survivors = best_candidates(scores.detach(), elimination.keep)
+            tokens = torch.cat([tokens[:, :length], select(tokens[:, length:], survivors)], dim=1)
+        return tokens + self.drop_path(self.mlp(self.norm2(tokens))), survivors
+
+
+class JointViT(nn.Module):
+    """A vision transformer over the tokens of template and search region together.
+
+    Sources: ViT (Dosovitskiy et al., ICLR 2021); OSTrack (Ye et al., ECCV 2022).
+    """
+
+    def __init__(self, config: ViTConfig) -> None:
+        super().__init__()
+        self.config = config
+        self.patch_embed = PatchEmbedding(config.patch, config.width)
+        self.template_positions = nn.Parameter(torch.zeros(1, config.template_side**2, config.width))
+        self.search_positions = nn.Parameter(torch.zeros(1, config.search_side**2, config.width))
+        last = max(config.depth - 1, 1)
+        self.blocks = nn.ModuleList(
+            Block(config.width, config.heads, config.expansion, config.drop_path * index / last)
+            for index in range(config.depth)
+        )
+        self.norm = nn.LayerNorm(config.width, eps=1e-6)
+        self._rows = watching_rows(config.watch, config.template_side)
+        self._initialise()
+
+    def _initialise(self) -> None:
+        for positions in (self.template_positions, self.search_positions):
+            nn.init.trunc_normal_(positions, std=0.02)
+        for module in self.modules():
+            if isinstance(module, nn.Linear):
+                nn.init.trunc_normal_(module.weight, std=0.02)
+                nn.init.zeros_(module.bias)
+
+    def embed_template(self, image: Tensor) -> Tensor:
+        """Tokens `B×Nz×C` of a template `B×3×T×T`, positions included; they stay valid for the whole track."""
+        tokens: Tensor = self.patch_embed(image) + self.template_positions
+        return tokens
+
+    def embed_search(self, image: Tensor) -> Tensor:
+        """Tokens `B×Nx×C` of a search region `B×3×S×S`, positions included."""
+        tokens: Tensor = self.patch_embed(image) + self.search_positions
+        return tokens
+
+    def forward(
+        self, template: Tensor, search: Tensor, keep: float | None = None, weights: Tensor | None = None
+    ) -> JointTokens:
+        """Lets template and search tokens attend to each other.
+
+        Args:
+            template: tokens `B×Nz×C` from `embed_template`.
+            search: tokens `B×Nx×C` from `embed_search`.
+            keep: share of candidates that each elimination keeps, the config's if `None`.
+            weights: weights `B×Nz` of the judging template tokens, for `Watch.BOX`.
+        """
+        length = template.shape[1]
+        elimination = Elimination(length, self.config.keep if keep is None else keep, self._rows, weights)
+        tokens = torch.cat([template, search], dim=1)
+        kept: list[Tensor] = []
+        for index, block in enumerate(self.blocks):
+            tokens, survivors = block(tokens, elimination if index in self.config.eliminate_at else None)
+            if survivors is not None:
+                kept.append(kept[-1].gather(1, survivors) if kept else survivors)
+        tokens = self.norm(tokens)
+        features = tokens[:, length:]
+        if kept:
+            features = restore(features, kept[-1], search.shape[1])
+        return JointTokens(tokens[:, :length], features, tuple(kept))
+
+
+def resize_positions(positions: Tensor, length: int) -> Tensor:
+    """Resizes learned positions from one square grid of tokens to another, bicubically.
+
+    Args:
+        positions: `1×N×C`, row by row.
+        length: tokens wanted.
+
+    Returns:
+        `1×length×C`; the positions themselves if they fit, or if either grid is not square.
+    """
+    old, new = round(positions.shape[1] ** 0.5), round(length**0.5)
+    if old == new or old**2 != positions.shape[1] or new**2 != length:
+        return positions
+    grid = positions.float().transpose(1, 2).reshape(1, -1, old, old)
+    resized = F.interpolate(grid, size=(new, new), mode="bicubic", align_corners=False)
+    return resized.flatten(2).transpose(1, 2)

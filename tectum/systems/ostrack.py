@@ -1,0 +1,166 @@
+"""OSTrack: one stream in which template and search region attend to each other from the first layer on.
+
+Source: Ye et al., "Joint Feature Learning and Relation Modeling for Tracking: A One-Stream Framework", ECCV 2022.
+DropTrack (Wu et al., "DropMAE", CVPR 2023) is the same network started from other weights, and its checkpoints fit.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field, replace
+from functools import partial
+
+from torch import Tensor
+
+from tectum.frames import Modality, Prompt
+from tectum.networks.elimination import Watch, box_weights, keep_ratio
+from tectum.networks.heads import CenterHead
+from tectum.networks.vit import JointViT, ViTConfig, resize_positions
+from tectum.systems.base import Batch, CenterMaps, Crops, Group, Layout, Losses, System, Template, Views
+from tectum.systems.objectives import center_objective
+
+UNUSED = (r"backbone\.pos_embed", r"backbone\.cls_token")
+"""What published checkpoints keep of the image classifier that the network began as."""
+
+RENAMES = (
+    (r"backbone\.(temporal_)?pos_embed_z", r"backbone.\1template_positions"),
+    (r"backbone\.(temporal_)?pos_embed_x", r"backbone.\1search_positions"),
+    (r"box_head\.(conv\d)_ctr", r"head.score.\1"),
+    (r"box_head\.(conv\d)_(size|offset)", r"head.\2.\1"),
+)
+
+ORIGINALS = (
+    (r"(.*)\.template_positions", r"\1.pos_embed_z"),
+    (r"(.*)\.search_positions", r"\1.pos_embed_x"),
+    (r"head\.score\.(conv\d)", r"box_head.\1_ctr"),
+    (r"head\.(size|offset)\.(conv\d)", r"box_head.\2_\1"),
+)
+
+CENTRAL_BOX = (0.25, 0.25, 0.5, 0.5)
+"""Where a target of any shape about lies in a template crop of factor 2."""
+
+
+def fit_positions(system: System, tensors: dict[str, Tensor]) -> dict[str, Tensor]:
+    """Resizes published positions to the system's grids, and adds DropTrack's temporal ones to them.
+
+    Args:
+        system: what the tensors are for.
+        tensors: a state dict after `RENAMES`.
+    """
+    lengths = {name: tensor.shape[1] for name, tensor in system.state_dict().items() if name.endswith("_positions")}
+    fitted = dict(tensors)
+    for name, length in lengths.items():
+        positions = tensors.get(name)
+        if positions is None or positions.dim() != 3:
+            continue
+        parent, _, kind = name.rpartition(".")
+        temporal = fitted.pop(f"{parent}.temporal_{kind}", None)
+        fitted[name] = resize_positions(positions, length)
+        if temporal is not None:
+            fitted[name] = fitted[name] + (temporal if temporal.shape[1] == 1 else resize_positions(temporal, length))
+    return fitted
+
+
+@dataclass(frozen=True)
+class OSTrackConfig:
+    """What an OSTrack is made of.
+
+    Attributes:
+        vit: the transformer.
+        search_factor: side of the search window over the square root of the target's area.
+        head: channels of the head's first layer.
+        elimination_start: training progress at which elimination begins.
+        elimination_end: training progress from which it keeps only `vit.keep`.
+    """
+
+    vit: ViTConfig = field(default_factory=ViTConfig)
+    search_factor: float = 4.0
+    head: int = 256
+    elimination_start: float = 20 / 300
+    elimination_end: float = 100 / 300
+
+    @property
+    def crops(self) -> Crops:
+        """The windows that this network wants."""
+        return Crops(self.vit.template_size, self.vit.search_size, 2.0, self.search_factor)
+
+
+BASE_256 = OSTrackConfig()
+BASE_256_CE = OSTrackConfig(ViTConfig(eliminate_at=(3, 6, 9)))
+BASE_384_CE = OSTrackConfig(
+    replace(BASE_256_CE.vit, template_size=192, search_size=384),
+    search_factor=5.0,
+)
+
+
+def embed_branch(backbone: JointViT, image: Tensor, prompt: Prompt) -> Template:
+    """What one branch keeps of its targets: tokens `B×Nz×C`, and weights `B×Nz` where the targets' boxes judge."""
+    tokens = backbone.embed_template(image)
+    if backbone.config.watch is not Watch.BOX or not backbone.config.eliminate_at:
+        return {"tokens": tokens}
+    box = prompt.box if prompt.box is not None else tokens.new_tensor([CENTRAL_BOX])
+    weights = box_weights(box.to(tokens).expand(len(tokens), 4), backbone.config.template_side)
+    return {"tokens": tokens, "weights": weights}
+
+
+def search_map(backbone: JointViT, template: Template, image: Tensor, keep: float | None) -> Tensor:
+    """The search region `B×3×S×S` after one branch, as a map `B×C×s×s`."""
+    joint = backbone(template["tokens"], backbone.embed_search(image), keep, template.get("weights"))
+    side = backbone.config.search_side
+    features: Tensor = joint.search.transpose(1, 2).unflatten(2, (side, side))
+    return features
+
+
+class OSTrack(System):
+    """The one-stream tracker on RGB.
+
+    Args:
+        config: what it is made of.
+    """
+
+    layout = Layout(RENAMES, UNUSED, prepare=fit_positions, originals=ORIGINALS)
+
+    def __init__(self, config: OSTrackConfig = BASE_256) -> None:
+        super().__init__(senses=(Modality.RGB,), crops=config.crops)
+        self.config = config
+        self.backbone = JointViT(config.vit)
+        self.head = CenterHead(config.vit.width, config.head)
+
+    @classmethod
+    def presets(cls) -> Mapping[str, Callable[[Modality], System]]:
+        """`ostrack-b256`, `ostrack-b256-ce` and `ostrack-b384-ce`, as published; all see RGB alone."""
+        configs = {"ostrack-b256": BASE_256, "ostrack-b256-ce": BASE_256_CE, "ostrack-b384-ce": BASE_384_CE}
+        return {name: partial(_build, config) for name, config in configs.items()}
+
+    def embed(self, template: Views, prompt: Prompt) -> Template:
+        """Keeps the template's tokens."""
+        return embed_branch(self.backbone, template[Modality.RGB], prompt)
+
+    def forward(self, template: Template, search: Views) -> CenterMaps:
+        """Finds the targets; maps have a cell for every patch of the search crop."""
+        return self._answer(template, search, self.config.vit.keep)
+
+    def _answer(self, template: Template, search: Views, keep: float) -> CenterMaps:
+        return CenterMaps(*self.head(search_map(self.backbone, template, search[Modality.RGB], keep)))
+
+    def objective(self, batch: Batch) -> Losses:
+        """OSTrack's loss, with elimination warmed up by the batch's progress."""
+        keep = training_keep(self.config, batch.progress)
+        maps = self._answer(self.embed(batch.template, batch.prompt), batch.search, keep)
+        return center_objective(maps, batch.boxes)
+
+    def trainable(self) -> tuple[Group, ...]:
+        """The head, and the backbone at a tenth of the learning rate."""
+        return (
+            Group(tuple(self.head.parameters())),
+            Group(tuple(self.backbone.parameters()), rate=0.1),
+        )
+
+
+def training_keep(config: OSTrackConfig, progress: float) -> float:
+    """The share of candidates kept at this point of the training, in (0, 1]."""
+    return keep_ratio(progress, config.elimination_start, config.elimination_end, config.vit.keep)
+
+
+def _build(config: OSTrackConfig, second: Modality) -> System:
+    return OSTrack(config)

@@ -1,0 +1,174 @@
+"""The training loop: resumable at every checkpoint, the same for the same recipe."""
+
+from __future__ import annotations
+
+import math
+import time
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+import torch
+from torch import nn
+from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn
+from torch.utils.data import DataLoader, Subset
+
+from tectum.errors import RecipeError
+from tectum.geometry import from_centered, iou
+from tectum.systems.base import Batch, System
+from tectum.systems.catalogue import build
+from tectum.systems.objectives import boxes_at
+from tectum.training.batches import PairBatches, RawBatch
+from tectum.training.pairs import PairMaker
+from tectum.training.recipe import Optimiser, Recipe, written
+
+CHECKPOINT = "checkpoint.pt"
+HELD_OUT = 6
+"""Batches of the validation."""
+
+
+@dataclass(frozen=True)
+class Step:
+    """What one batch brought.
+
+    Attributes:
+        batch: batches done.
+        losses: weighted parts of the loss.
+        overlap: mean overlap of the averaged weights' boxes on held-out pairs, at checkpoints only.
+        rate: learning rate.
+        speed: pairs in a second since the last batch.
+    """
+
+    batch: int
+    losses: dict[str, float]
+    overlap: float | None
+    rate: float
+    speed: float
+
+
+class Training:
+    """One run in one folder.
+
+    Args:
+        recipe: what to do.
+        folder: where checkpoints and the log go; a checkpoint of the same recipe there is taken up.
+        device: where the network is.
+
+    Raises:
+        RecipeError: if the folder holds a checkpoint of another recipe.
+    """
+
+    def __init__(self, recipe: Recipe, folder: Path, device: str = "cpu") -> None:
+        self.recipe, self.folder, self.device = recipe, folder, torch.device(device)
+        torch.manual_seed(recipe.seed)
+        self.system = build(recipe.system).to(self.device, memory_format=torch.channels_last)  # type: ignore[call-overload]
+        groups = [
+            {"params": list(group.parameters), "lr": recipe.optimiser.rate * group.rate}
+            for group in self.system.trainable()
+        ]
+        self.optimiser = torch.optim.AdamW(groups, weight_decay=recipe.optimiser.weight_decay)
+        self.schedule = torch.optim.lr_scheduler.LambdaLR(
+            self.optimiser, lambda step: rate_at(step, recipe.batches, recipe.optimiser)
+        )
+        average = get_ema_multi_avg_fn(recipe.optimiser.averaging)  # type: ignore[no-untyped-call]
+        self.averaged = AveragedModel(self.system, multi_avg_fn=average, use_buffers=True)
+        self.maker = PairMaker(recipe.read_footage(), recipe.mixture, recipe.crops)
+        self.held_out = self._pairs(HELD_OUT, recipe.seed + 1_000_000)
+        self.done = 0
+        folder.mkdir(parents=True, exist_ok=True)
+        self._take_up()
+
+    @property
+    def result(self) -> System:
+        """The system with the averaged weights."""
+        system = self.averaged.module
+        assert isinstance(system, System)
+        return system.eval()
+
+    def run(self) -> Iterator[Step]:
+        """Trains to the recipe's end, telling of every batch; checkpoints as it goes and when it is closed."""
+        try:
+            started = time.perf_counter()
+            for raw in self._batches():
+                losses = self._step(raw.batch(self.device, self.done / self.recipe.batches))
+                self.done += 1
+                overlap = None
+                if self.done % self.recipe.checkpoint_every == 0 or self.done == self.recipe.batches:
+                    self.save()
+                    overlap = self.validate()
+                now = time.perf_counter()
+                speed, started = self.recipe.batch_size / (now - started), now
+                yield Step(self.done, losses, overlap, float(self.schedule.get_last_lr()[0]), speed)
+        finally:
+            self.save()
+
+    def save(self) -> None:
+        """Writes the checkpoint; an interruption while writing leaves the previous one whole."""
+        state = {
+            "recipe": written(self.recipe),
+            "done": self.done,
+            "system": self.system.state_dict(),
+            "averaged": self.averaged.state_dict(),
+            "optimiser": self.optimiser.state_dict(),
+            "schedule": self.schedule.state_dict(),
+        }
+        partial = self.folder / (CHECKPOINT + ".part")
+        torch.save(state, partial)
+        partial.replace(self.folder / CHECKPOINT)
+
+    def _take_up(self) -> None:
+        path = self.folder / CHECKPOINT
+        if not path.is_file():
+            (self.folder / "recipe.yaml").write_text(written(self.recipe))
+            return
+        state = torch.load(path, map_location=self.device, weights_only=True)
+        if state["recipe"] != written(self.recipe):
+            raise RecipeError(
+                f"{path} was made by another recipe (see {self.folder / 'recipe.yaml'}): "
+                "train into another folder with --out, or delete this one."
+            )
+        self.done = state["done"]
+        self.system.load_state_dict(state["system"])
+        self.averaged.load_state_dict(state["averaged"])
+        self.optimiser.load_state_dict(state["optimiser"])
+        self.schedule.load_state_dict(state["schedule"])
+
+    def _pairs(self, count: int, seed: int) -> PairBatches:
+        recipe = self.recipe
+        return PairBatches(self.maker, recipe.strengths, recipe.batch_size, count, seed, recipe.lone)
+
+    def _batches(self) -> DataLoader[RawBatch]:
+        workers = self.recipe.workers
+        rest = Subset(self._pairs(self.recipe.batches, self.recipe.seed), range(self.done, self.recipe.batches))
+        return DataLoader(rest, batch_size=None, num_workers=workers, prefetch_factor=4 if workers else None)
+
+    @torch.inference_mode()
+    def validate(self) -> float:
+        """Mean overlap of the averaged weights' boxes with the truth, over pairs that training never shows."""
+        overlaps = []
+        for index in range(len(self.held_out)):
+            batch = self.held_out[index].batch(self.device, 1.0)
+            maps = self.result(self.result.embed(batch.template, batch.prompt), batch.search)
+            boxes = from_centered(boxes_at(maps, maps.score.flatten(1).argmax(dim=1)))
+            overlaps.append(iou(boxes, batch.boxes))
+        return float(torch.cat(overlaps).nanmean())
+
+    def _step(self, batch: Batch) -> dict[str, float]:
+        self.system.train()
+        with torch.autocast(self.device.type, torch.bfloat16, enabled=self.recipe.precision == "bf16"):
+            losses = self.system.objective(batch)
+        self.optimiser.zero_grad()
+        losses.total.backward()
+        nn.utils.clip_grad_norm_(self.system.parameters(), self.recipe.optimiser.clip)
+        self.optimiser.step()
+        self.schedule.step()
+        self.averaged.update_parameters(self.system)
+        return {name: float(part.detach()) for name, part in losses.parts.items()}
+
+
+def rate_at(step: int, steps: int, optimiser: Optimiser) -> float:
+    """Share of the highest learning rate at a step: linear warm-up, then a cosine down to the floor."""
+    if step < optimiser.warmup:
+        return (step + 1) / optimiser.warmup
+    done = (step - optimiser.warmup) / max(1, steps - optimiser.warmup)
+    return optimiser.floor + (1 - optimiser.floor) * 0.5 * (1 + math.cos(math.pi * min(1.0, done)))

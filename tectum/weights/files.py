@@ -1,0 +1,175 @@
+"""Tectum's own weight files: safetensors that say which system they are for."""
+
+from __future__ import annotations
+
+import hashlib
+import os
+from collections.abc import Mapping
+from importlib.metadata import PackageNotFoundError, version
+from pathlib import Path
+
+import torch
+from safetensors import SafetensorError, safe_open
+from safetensors.torch import save_file
+from torch import Tensor
+
+from tectum.errors import WeightsError
+from tectum.frames import Modality
+from tectum.systems.base import System
+from tectum.systems.catalogue import SYSTEMS, build
+from tectum.weights.checkpoints import read_published, readable
+from tectum.weights.fitting import from_published
+
+FORMAT = "tectum"
+"""The metadata entry by which our own files are known: it names the preset."""
+
+
+def save(system: System, path: str | Path, preset: str, half: bool = False) -> Path:
+    """Writes a system's weights; an older file of that name is replaced only once the new one is complete.
+
+    Args:
+        system: what to save.
+        path: a `.safetensors` file; its folder is made where needed.
+        preset: the name that builds this system.
+        half: whether to store matrices and kernels as float16; vectors, such as norms, stay as they are.
+
+    Raises:
+        WeightsError: if the path does not end in `.safetensors` or is a folder.
+    """
+    path = Path(path)
+    if path.suffix != ".safetensors" or path.is_dir():
+        raise WeightsError(f"Weights cannot be saved to {path}: give the name of a file ending in .safetensors.")
+    tensors = {
+        name: (tensor.half() if half and tensor.is_floating_point() and tensor.dim() > 1 else tensor).contiguous()
+        for name, tensor in system.state_dict().items()
+    }
+    metadata = {
+        FORMAT: preset,
+        "senses": ",".join(sense for sense in Modality if sense in system.senses),
+        "version": _version(),
+        "sha256": digest(tensors),
+    }
+    path.parent.mkdir(parents=True, exist_ok=True)
+    unfinished = path.with_name(f".{path.name}.{os.getpid()}")
+    try:
+        save_file(tensors, unfinished, metadata)
+        unfinished.replace(path)
+    finally:
+        unfinished.unlink(missing_ok=True)
+    return path
+
+
+def load(preset: str, weights: str | Path | None = None, second: Modality | str | None = None) -> System:
+    """Builds a trained system, ready to track.
+
+    Args:
+        preset: a name such as `nano` or `ostrack-b256-ce`.
+        weights: a file that `save` wrote or a published checkpoint; the bundled weights if `None`.
+        second: the sense beside RGB, for systems that take one; by default the one that the file was saved for,
+            thermal where it does not say.
+
+    Returns:
+        The system on the CPU, in evaluation mode.
+
+    Raises:
+        WeightsError: if there are no such weights, or they are unsafe, damaged, or of another system.
+        UnknownNameError: if there is no such preset or modality.
+    """
+    path = readable(bundled(preset) if weights is None else weights)
+    metadata = read_metadata(path)
+    if FORMAT not in metadata:
+        system = from_published(preset, read_published(path), second or Modality.THERMAL, origin=str(path))
+        return system.eval()
+    if metadata[FORMAT] != preset:
+        check_preset(preset)
+        raise WeightsError(
+            f"{path} holds weights of '{metadata[FORMAT]}', not of '{preset}': ask for '{metadata[FORMAT]}' or give "
+            "another file."
+        )
+    system = build(preset, second or _second(metadata))
+    senses = ",".join(sense for sense in Modality if sense in system.senses)
+    if metadata.get("senses", senses) != senses:
+        raise WeightsError(
+            f"{path} holds weights for {metadata['senses'].replace(',', ' and ')}, not for "
+            f"{senses.replace(',', ' and ')}: name the sense that it was trained with."
+        )
+    _restore(system, path, preset, metadata)
+    return system.eval()
+
+
+def bundled(preset: str) -> Path:
+    """The weights of a preset that ship with Tectum.
+
+    Raises:
+        WeightsError: if there are none.
+        UnknownNameError: if there is no such preset.
+    """
+    path = Path(__file__).parent / f"{preset}.safetensors"
+    if not path.is_file():
+        check_preset(preset)
+        raise WeightsError(
+            f"No weights of '{preset}' come with Tectum: download the checkpoint that its authors published and give "
+            "its path as the weights, or give weights that you trained."
+        )
+    return path
+
+
+def check_preset(preset: str) -> None:
+    """Makes sure that a preset exists, without building it.
+
+    Raises:
+        UnknownNameError: if it does not.
+    """
+    if not any(preset in system.presets() for system in SYSTEMS):
+        build(preset)
+
+
+def read_metadata(path: Path) -> dict[str, str]:
+    """What a safetensors file says of itself; nothing for any other kind of file.
+
+    Raises:
+        WeightsError: if it is a damaged safetensors file.
+    """
+    if path.suffix != ".safetensors":
+        return {}
+    try:
+        with safe_open(path, framework="pt") as file:
+            return dict(file.metadata() or {})
+    except (SafetensorError, OSError, ValueError):
+        raise WeightsError(f"{path} is damaged or no safetensors file: copy or download it again.") from None
+
+
+def digest(tensors: Mapping[str, Tensor]) -> str:
+    """SHA-256 over names and bytes of all tensors, in the order of their names."""
+    total = hashlib.sha256()
+    for name in sorted(tensors):
+        total.update(name.encode())
+        total.update(tensors[name].detach().cpu().contiguous().reshape(-1).view(torch.uint8).numpy().data)
+    return total.hexdigest()
+
+
+def _restore(system: System, path: Path, preset: str, metadata: Mapping[str, str]) -> None:
+    """Loads one of our own files into the system that it names."""
+    tensors = read_published(path)
+    if metadata.get("sha256") != digest(tensors):
+        raise WeightsError(f"{path} is damaged: its contents do not match its checksum; copy or download it again.")
+    try:
+        system.load_state_dict(tensors)
+    except RuntimeError:
+        raise WeightsError(
+            f"{path} holds a '{preset}' as it was in Tectum {metadata.get('version', 'unknown')}, not as it is in "
+            f"{_version()}: use that version or train again."
+        ) from None
+
+
+def _second(metadata: Mapping[str, str]) -> str:
+    """The second sense that a file was saved for, thermal where it names none or several."""
+    others = [sense for sense in metadata.get("senses", "").split(",") if sense and sense != Modality.RGB]
+    return others[0] if len(others) == 1 else Modality.THERMAL
+
+
+def _version() -> str:
+    try:
+        return version("tectum")
+    except PackageNotFoundError:
+        return "from source"
