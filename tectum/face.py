@@ -17,7 +17,7 @@ from tectum.tracking.views import MissingPolicy
 def load(
     preset: str = "nano",
     weights: str | Path | None = None,
-    second: str | Modality = Modality.THERMAL,
+    second: str | Modality | None = None,
     device: str = "cpu",
     missing: str | MissingPolicy = MissingPolicy.COPY,
 ) -> Tracker:
@@ -26,7 +26,8 @@ def load(
     Args:
         preset: which system, such as `nano` (bundled weights) or `ostrack-b256`.
         weights: a weights file, ours or a published checkpoint; bundled weights if `None`.
-        second: the sense beside RGB, for systems that take one of several.
+        second: the sense beside RGB, for systems that take one of several; by default the one that the weights were
+            saved for, thermal where they do not say.
         device: where it computes, such as `cpu` or `cuda`.
         missing: what to do in a frame that lacks a sense: `copy`, `zero` or `stop`.
 
@@ -36,7 +37,7 @@ def load(
     """
     from tectum.weights import load as load_system
 
-    return Tracker(load_system(preset, weights, Modality.of(second)), device, missing)
+    return Tracker(load_system(preset, weights, second), device, missing)
 
 
 @overload

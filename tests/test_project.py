@@ -103,6 +103,12 @@ def test_the_package_has_a_version_and_lists_its_public_names() -> None:
         assert getattr(tectum, name) is not None
 
 
+def test_the_bundled_weights_are_small() -> None:
+    from tectum.weights import bundled
+
+    assert bundled("nano").stat().st_size < 8_000_000
+
+
 def test_no_file_names_a_place_on_somebodys_machine() -> None:
     places = re.compile(r"(?<![\w.])/(?:work|home|root|Users|tmp)/\w")
     for path in tracked_files():

@@ -11,7 +11,9 @@ from tectum.systems.base import CenterMaps, Decoding
 from tectum.tracking.decoders import change_penalty, decode, hann_window, smoothed
 
 
-def maps_with(peaks: dict[tuple[int, int], float], side: int = 4, size: tuple[float, float] = (0.5, 0.25)) -> CenterMaps:
+def maps_with(
+    peaks: dict[tuple[int, int], float], side: int = 4, size: tuple[float, float] = (0.5, 0.25)
+) -> CenterMaps:
     score = torch.full((1, 1, side, side), 0.01)
     for (row, column), value in peaks.items():
         score[0, 0, row, column] = value

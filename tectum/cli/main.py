@@ -23,7 +23,7 @@ MISTAKEN = 2
 class Commands(TyperGroup):
     """Turns errors that a user can act on into one sentence and an exit code, without a traceback."""
 
-    def invoke(self, ctx: typer.Context) -> Any:
+    def invoke(self, ctx: Any) -> Any:
         """Runs the chosen command."""
         try:
             return super().invoke(ctx)

@@ -82,9 +82,8 @@ def _sources(source: str | None, *given: str | None) -> str | dict[Modality, str
     return {Modality.RGB: source, **by_sense} if by_sense else source
 
 
-def _second_sense(recording: Recording) -> str:
-    """The first sense of a recording beside RGB; thermal if it has none."""
+def _second_sense(recording: Recording) -> Modality | None:
+    """The first sense of a recording beside RGB, if it has one."""
     from tectum.frames import Modality
 
-    others = [sense for sense in Modality if sense in recording.senses and sense is not Modality.RGB]
-    return others[0] if others else Modality.THERMAL
+    return next((sense for sense in Modality if sense in recording.senses and sense is not Modality.RGB), None)

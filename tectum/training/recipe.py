@@ -127,7 +127,8 @@ def read_recipe(name: str, changes: list[str] | None = None) -> Recipe:
         recipe = OmegaConf.to_object(merged)
     except (OmegaConfBaseException, YAMLError, ValueError) as error:
         sentence = str(error).splitlines()[0]
-        raise RecipeError(f"The recipe {name} cannot be used: {sentence}") from None
+        place = getattr(error, "full_key", None)
+        raise RecipeError(f"The recipe {name} cannot be used{f' at {place}' if place else ''}: {sentence}") from None
     assert isinstance(recipe, Recipe)
     return _checked(recipe, name)
 
@@ -136,11 +137,11 @@ def _text(name: str) -> str:
     path = Path(name)
     if path.is_file():
         return path.read_text()
-    shipped = resources.files("tectum.training") / "recipes" / f"{name}.yaml"
-    if shipped.is_file():
-        return shipped.read_text()
-    known = ", ".join(sorted(each.name.removesuffix(".yaml") for each in (shipped / "..").iterdir()))
-    raise RecipeError(f"There is no recipe '{name}': give a YAML file or one of {known}.")
+    recipes = resources.files("tectum.training") / "recipes"
+    known = {each.name.removesuffix(".yaml"): each for each in recipes.iterdir()}
+    if name in known:
+        return known[name].read_text()
+    raise RecipeError(f"There is no recipe '{name}': give a YAML file or one of {', '.join(sorted(known))}.")
 
 
 def _checked(recipe: Recipe, name: str) -> Recipe:

@@ -98,7 +98,7 @@ def _stood_in(path: Path) -> set[str]:
     try:
         for name in _names(path):
             named.add(name)
-    except (ValueError, EOFError, OSError, RuntimeError, zipfile.BadZipFile, zlib.error):
+    except (ValueError, EOFError, OSError, RuntimeError, MemoryError, zipfile.BadZipFile, zlib.error):
         broken = True
     foreign = sorted(name for name in named if not HARMLESS.fullmatch(name) and not STOOD_IN.fullmatch(name))
     if foreign:
