@@ -43,6 +43,8 @@ def main() -> None:
     parser.add_argument("--frames", type=int, default=10_000)
     parser.add_argument("--senses", type=int, choices=(1, 2), default=1)
     options = parser.parse_args()
+    if options.frames <= SETTLED:
+        parser.error(f"--frames must be above {SETTLED}, from where growth is measured")
     readings: list[float] = []
 
     def watch(moment: Moment) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 from pathlib import Path
 
 import cv2
@@ -138,7 +139,7 @@ def test_the_learning_rate_rises_then_falls_to_its_floor() -> None:
     assert rates[0] == pytest.approx(0.1)
     assert max(rates) == rates[9] == pytest.approx(1.0)
     assert rates[100] == pytest.approx(0.1)
-    assert all(late <= early for early, late in zip(rates[9:], rates[10:], strict=False))
+    assert all(late <= early for early, late in itertools.pairwise(rates[9:]))
 
 
 def test_target_places_follow_the_box() -> None:

@@ -29,7 +29,8 @@ def test_a_scene_shows_both_senses_and_they_differ() -> None:
     assert set(frame.images) == {Modality.RGB, Modality.THERMAL}
     assert frame.size == (160, 120)
     colour, heat = frame.images[Modality.RGB], frame.images[Modality.THERMAL]
-    assert colour is not None and heat is not None
+    assert colour is not None
+    assert heat is not None
     assert np.corrcoef(colour.mean(-1).ravel(), heat.mean(-1).ravel())[0, 1] < 0.9
 
 
@@ -59,7 +60,9 @@ def test_the_target_is_shown_clearly_in_the_first_frame(seed: int) -> None:
 def test_a_sprites_box_bounds_its_pixels(seed: int, scale: float, angle: float, x: float, y: float) -> None:
     thing = made_sprite(np.random.default_rng(seed))
     affine = placed(thing, (x, y), (scale, scale), angle)
-    cover = lay(np.zeros((400, 400, 3), np.uint8), thing.image, thing.alpha, affine + [[0, 0, 100], [0, 0, 100]])
+    cover = lay(
+        np.zeros((400, 400, 3), np.uint8), thing.image, thing.alpha, affine + np.array([[0, 0, 100], [0, 0, 100]])
+    )
     assert cover is not None
     rows, columns = np.nonzero(cover > 127)
     box = thing.box(affine)

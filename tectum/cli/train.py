@@ -25,11 +25,13 @@ def train(
     """Train a system; the same command again takes a stopped run up where it was."""
     from tectum.training.recipe import read_recipe
     from tectum.training.run import run_training
+    from tectum.weights import save
 
     changes = list(settings or [])
     if footage is not None:
         changes.append(f"footage.root={footage}")
     chosen = read_recipe(recipe, changes)
     folder = out or Path("runs") / Path(recipe).stem
-    weights = run_training(chosen, folder, device, quiet)
+    system = run_training(chosen, folder, device, quiet)
+    weights = save(system, folder / f"{chosen.system}.safetensors", preset=chosen.system, half=True)
     typer.echo(f"weights: {weights}")

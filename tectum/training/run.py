@@ -1,4 +1,4 @@
-"""One training from the command line: progress to see, a log to keep, weights at the end."""
+"""One training as it is watched: progress to see and a log to keep."""
 
 from __future__ import annotations
 
@@ -9,9 +9,9 @@ from typing import TYPE_CHECKING, TextIO
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
 from tectum.errors import RecipeError
+from tectum.systems.base import System
 from tectum.training.loop import Step, Training
 from tectum.training.recipe import Recipe
-from tectum.weights import save
 
 if TYPE_CHECKING:
     from torch.utils.tensorboard import SummaryWriter
@@ -20,17 +20,17 @@ LOG_EVERY = 20
 """Batches between two lines of the log."""
 
 
-def run_training(recipe: Recipe, folder: Path, device: str = "cpu", quiet: bool = False) -> Path:
+def run_training(recipe: Recipe, folder: Path, device: str = "cpu", quiet: bool = False) -> System:
     """Trains to the end of a recipe, or takes up a stopped run.
 
     Args:
         recipe: what to do.
-        folder: for the checkpoint, the TensorBoard log, `log.csv` and the weights.
+        folder: for the checkpoint, the TensorBoard log and `log.csv`.
         device: where to compute.
         quiet: whether to show no progress bar.
 
     Returns:
-        The path of the averaged weights, in half precision.
+        The system with its averaged weights.
 
     Raises:
         RecipeError: if the `train` extra is not installed, or the folder belongs to another recipe.
@@ -39,9 +39,7 @@ def run_training(recipe: Recipe, folder: Path, device: str = "cpu", quiet: bool 
     steps = logged(training.run(), folder, training.done)
     for _ in steps if quiet else shown(steps, training.done, recipe.batches):
         pass
-    weights = folder / f"{recipe.system}.safetensors"
-    save(training.result, weights, preset=recipe.system, half=True)
-    return weights
+    return training.result
 
 
 def logged(steps: Iterable[Step], folder: Path, done: int) -> Iterator[Step]:
