@@ -44,7 +44,9 @@ def answers(preset: str, fixture: Fixture, state: dict[str, Tensor]) -> tuple[Ce
         maps = system(embedded, {Modality.RGB: search})
         if not system.config.vit.eliminate_at:
             return maps, ()
-        joint = system.backbone(embedded["tokens"], system.backbone.embed_search(search))
+        joint = system.backbone(embedded["tokens"], system.backbone.embed_search(search), whole=True)
+    tokens = torch.cat([joint.template, joint.search], dim=1)
+    np.testing.assert_allclose(tokens.mean(dim=2).numpy(), fixture.outputs["backbone.token_mean"], atol=TOLERANCE)
     return maps, joint.kept
 
 

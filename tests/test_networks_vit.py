@@ -77,6 +77,17 @@ def test_keeping_all_equals_no_elimination(vit: JointViT) -> None:
     torch.testing.assert_close(vit(template, search, keep=1.0).search, plain(template, search).search)
 
 
+@torch.inference_mode()
+def test_leaving_the_template_out_of_the_last_block_changes_nothing(vit: JointViT) -> None:
+    template, search = vit.embed_template(views()[0]), vit.embed_search(views()[1])
+    whole, trimmed = vit(template, search, whole=True), vit(template, search)
+    assert trimmed.template is None
+    assert whole.template.shape == (3, 16, 32)
+    torch.testing.assert_close(whole.search, trimmed.search, atol=1e-5, rtol=0)
+    late = JointViT(replace(SMALL, eliminate_at=(3,))).eval()
+    assert late(template, search).kept[0].shape == (3, 45)
+
+
 def test_scores_equal_the_full_attention_matrix() -> None:
     torch.manual_seed(0)
     query, key = torch.randn(2, 4, 20, 8), torch.randn(2, 4, 20, 8)

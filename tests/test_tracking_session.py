@@ -10,10 +10,10 @@ import torch
 
 from tectum.errors import BoxError, MissingModalityError, SourceError, TectumError, UnknownNameError
 from tectum.frames import Estimate, Frame, Modality, Prompt
-from tectum.systems.base import Decoding
+from tectum.systems.base import MEAN, Decoding, normalise
 from tectum.systems.nano import Nano
 from tectum.tracking.session import Tracker
-from tectum.tracking.views import MEAN, MissingPolicy, look, normalise
+from tectum.tracking.views import MissingPolicy, look
 from tests.brightness import Brightness, lit_frame
 
 RGB, THERMAL = Modality.RGB, Modality.THERMAL
@@ -113,12 +113,12 @@ def test_a_box_stays_in_the_image_with_its_margin() -> None:
 
 
 def test_crops_are_normalised_by_imagenet() -> None:
-    image = np.full((4, 4, 3), np.round(np.array(MEAN) * 255), np.uint8)
+    image = np.full((4, 4, 3), np.round(MEAN.numpy() * 255), np.uint8)
     image[0, 1] = (255, 0, 0)
-    batch = normalise([image, image])
+    batch = normalise(torch.from_numpy(np.stack([image, image])))
     assert batch.shape == (2, 3, 4, 4)
     assert batch[1, :, 3, 3].abs().max() < 0.01
-    expected = (torch.tensor([1.0, 0, 0]) - torch.tensor(MEAN)) / torch.tensor([0.229, 0.224, 0.225])
+    expected = (torch.tensor([1.0, 0, 0]) - MEAN) / torch.tensor([0.229, 0.224, 0.225])
     assert torch.allclose(batch[0, :, 0, 1], expected, atol=1e-5)
 
 

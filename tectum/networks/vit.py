@@ -57,14 +57,14 @@ class JointTokens:
     """What the transformer answers.
 
     Attributes:
-        template: `B×Nz×C`.
         search: `B×Nx×C` in the order of the grid, row by row; eliminated tokens are zero.
         kept: indices `B×K` of the surviving search tokens after each elimination, ascending.
+        template: `B×Nz×C`, where it was asked for.
     """
 
-    template: Tensor
     search: Tensor
     kept: tuple[Tensor, ...] = ()
+    template: Tensor | None = None
 
 
 class PatchEmbedding(nn.Module):
@@ -164,14 +164,22 @@ class Block(nn.Module):
         self.mlp = Perceptron(width, expansion * width)
         self.drop_path = DropPath(drop_path)
 
-    def forward(self, tokens: Tensor, elimination: Elimination | None = None) -> tuple[Tensor, Tensor | None]:
+    def forward(
+        self, tokens: Tensor, elimination: Elimination | None = None, first: int = 0
+    ) -> tuple[Tensor, Tensor | None]:
         """Maps tokens `B×N×C` to `B×N'×C`.
+
+        Args:
+            tokens: template tokens, then search tokens.
+            elimination: how to eliminate candidates, if at all.
+            first: the first token that is wanted back; those before it are looked at, but not carried on. Only
+                where nothing is eliminated.
 
         Returns:
             The tokens, and which of the incoming search tokens they hold, `B×K` (`None` for all).
         """
         query, key, value = self.attn.project(self.norm1(tokens))
-        tokens = tokens + self.drop_path(self.attn.gather(query, key, value))
+        tokens = tokens[:, first:] + self.drop_path(self.attn.gather(query[:, :, first:], key, value))
         survivors = None
         if elimination is not None and elimination.keep < 1:
             length = elimination.template_length
@@ -221,7 +229,12 @@ class JointViT(nn.Module):
         return tokens
 
     def forward(
-        self, template: Tensor, search: Tensor, keep: float | None = None, weights: Tensor | None = None
+        self,
+        template: Tensor,
+        search: Tensor,
+        keep: float | None = None,
+        weights: Tensor | None = None,
+        whole: bool = False,
     ) -> JointTokens:
         """Lets template and search tokens attend to each other.
 
@@ -230,20 +243,24 @@ class JointViT(nn.Module):
             search: tokens `B×Nx×C` from `embed_search`.
             keep: share of candidates that each elimination keeps, the config's if `None`.
             weights: weights `B×Nz` of the judging template tokens, for `Watch.BOX`.
+            whole: whether to answer the template's tokens too, which the last block can otherwise leave out.
         """
         length = template.shape[1]
         elimination = Elimination(length, self.config.keep if keep is None else keep, self._rows, weights)
         tokens = torch.cat([template, search], dim=1)
         kept: list[Tensor] = []
+        trims = False
         for index, block in enumerate(self.blocks):
-            tokens, survivors = block(tokens, elimination if index in self.config.eliminate_at else None)
+            eliminates = index in self.config.eliminate_at
+            trims = not (whole or eliminates) and index == self.config.depth - 1
+            tokens, survivors = block(tokens, elimination if eliminates else None, length if trims else 0)
             if survivors is not None:
                 kept.append(kept[-1].gather(1, survivors) if kept else survivors)
         tokens = self.norm(tokens)
-        features = tokens[:, length:]
+        features = tokens if trims else tokens[:, length:]
         if kept:
             features = restore(features, kept[-1], search.shape[1])
-        return JointTokens(tokens[:, :length], features, tuple(kept))
+        return JointTokens(features, tuple(kept), tokens[:, :length] if whole else None)
 
 
 def resize_positions(positions: Tensor, length: int) -> Tensor:

@@ -17,6 +17,27 @@ from tectum.frames import Modality, Prompt
 Views: TypeAlias = Mapping[Modality, Tensor]
 """Crops by modality, each `B×3×H×W`, RGB order, normalised by ImageNet's mean and deviation."""
 
+MEAN = torch.tensor((0.485, 0.456, 0.406))
+"""ImageNet's mean of R, G, B in [0, 1]."""
+
+DEVIATION = torch.tensor((0.229, 0.224, 0.225))
+"""ImageNet's standard deviation of R, G, B in [0, 1]."""
+
+
+def normalise(crops: Tensor) -> Tensor:
+    """Turns crops into a view: ImageNet's mean becomes 0 and its deviation 1.
+
+    Args:
+        crops: `B×H×W×3`, 8 bit, RGB order.
+
+    Returns:
+        `B×3×H×W` in float, on the device of the crops.
+    """
+    scale = (1 / (255 * DEVIATION)).to(crops.device)
+    shift = (-MEAN / DEVIATION).to(crops.device)
+    return crops.float().mul_(scale).add_(shift).permute(0, 3, 1, 2)
+
+
 Template: TypeAlias = dict[str, Tensor]
 """What a system keeps of its targets; every tensor has the batch as its first axis."""
 

@@ -12,15 +12,7 @@ from torch import Tensor
 from tectum.errors import MissingModalityError, SourceError, UnknownNameError
 from tectum.frames import Frame, Modality
 from tectum.geometry import Crop, Image
-
-MEAN = (0.485, 0.456, 0.406)
-"""ImageNet's mean of R, G, B in [0, 1]."""
-
-DEVIATION = (0.229, 0.224, 0.225)
-"""ImageNet's standard deviation of R, G, B in [0, 1]."""
-
-SCALE = 1 / (255 * torch.tensor(DEVIATION)).view(3, 1, 1)
-SHIFT = -(torch.tensor(MEAN) / torch.tensor(DEVIATION)).view(3, 1, 1)
+from tectum.systems.base import normalise
 
 
 class MissingPolicy(StrEnum):
@@ -48,21 +40,6 @@ class MissingPolicy(StrEnum):
             raise UnknownNameError(f"There is no policy '{name}' for missing senses: use one of {known}.") from None
 
 
-def normalise(crops: Sequence[Image], device: torch.device | str = "cpu") -> Tensor:
-    """Turns crops into one batch with ImageNet's mean 0 and deviation 1.
-
-    Args:
-        crops: images `S×S×3`, 8 bit, RGB order.
-        device: where the batch shall lie; the bytes are moved before they become floats.
-
-    Returns:
-        A float tensor `B×3×S×S`.
-    """
-    raw = torch.from_numpy(np.stack(crops)).to(device)
-    batch = raw.permute(0, 3, 1, 2).contiguous().float()
-    return batch.mul_(SCALE.to(batch.device)).add_(SHIFT.to(batch.device))
-
-
 def look(
     frames: Sequence[Frame],
     crops: Sequence[Crop],
@@ -85,7 +62,8 @@ def look(
     views = {}
     for sense in sorted(senses, key=tuple(Modality).index):
         images = [_image(frame, sense, policy) for frame in frames]
-        view = normalise([_cut(crop, image) for crop, image in zip(crops, images, strict=True)], device)
+        cut = np.stack([_cut(crop, image) for crop, image in zip(crops, images, strict=True)])
+        view = normalise(torch.from_numpy(cut).to(device))
         blank = [row for row, image in enumerate(images) if image is None]
         if blank:
             view[blank] = 0

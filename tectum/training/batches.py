@@ -13,13 +13,10 @@ from torch.utils.data import Dataset
 
 from tectum.frames import Modality, Prompt
 from tectum.geometry import Box, Image
-from tectum.systems.base import Batch
+from tectum.systems.base import Batch, normalise
 from tectum.training.augmentation import Strengths, own_change, shared_change
 from tectum.training.pairs import PairMaker, Shot, senses_of_batch
 from tectum.world.senses import depth_look, event_look, imagined_heat, thermal_look
-
-MEAN = torch.tensor([0.485, 0.456, 0.406]).view(1, 3, 1, 1)
-DEVIATION = torch.tensor([0.229, 0.224, 0.225]).view(1, 3, 1, 1)
 
 
 @dataclass(frozen=True)
@@ -41,18 +38,12 @@ class RawBatch:
     def batch(self, device: torch.device, progress: float) -> Batch:
         """The batch as systems take it, on a device."""
         return Batch(
-            {sense: normalised(images.to(device)) for sense, images in self.template.items()},
-            {sense: normalised(images.to(device)) for sense, images in self.search.items()},
+            {sense: normalise(images.to(device)) for sense, images in self.template.items()},
+            {sense: normalise(images.to(device)) for sense, images in self.search.items()},
             self.boxes.to(device),
             Prompt(box=self.template_boxes.to(device)),
             progress,
         )
-
-
-def normalised(images: torch.Tensor) -> torch.Tensor:
-    """Turns `B×H×W×3` of 8 bit into views `B×3×H×W`, channels last in memory."""
-    values = images.permute(0, 3, 1, 2).float() / 255
-    return (values - MEAN.to(values.device)) / DEVIATION.to(values.device)
 
 
 class PairBatches(Dataset[RawBatch]):
