@@ -75,13 +75,13 @@ def load(preset: str, weights: str | Path | None = None, second: Modality | str 
         WeightsError: if there are no such weights, or they are unsafe, damaged, or of another system.
         UnknownNameError: if there is no such preset or modality.
     """
+    check_preset(preset)
     path = readable(bundled(preset) if weights is None else weights)
     metadata = read_metadata(path)
     if FORMAT not in metadata:
         system = from_published(preset, read_published(path), second or Modality.THERMAL, origin=str(path))
         return system.eval()
     if metadata[FORMAT] != preset:
-        check_preset(preset)
         raise WeightsError(
             f"{path} holds weights of '{metadata[FORMAT]}', not of '{preset}': ask for '{metadata[FORMAT]}' or give "
             "another file."
