@@ -74,12 +74,21 @@ class Frame:
 
     @classmethod
     def of(cls, image: Image | Mapping[Modality, Image | None] | Frame) -> Frame:
-        """Takes a frame, a mapping by modality, or a bare RGB image."""
+        """Takes a frame, a mapping by modality, or a bare RGB image.
+
+        Raises:
+            SourceError: if it is none of them.
+        """
         if isinstance(image, Frame):
             return image
         if isinstance(image, np.ndarray):
             return cls({Modality.RGB: image})
-        return cls(dict(image))
+        if isinstance(image, Mapping):
+            return cls(dict(image))
+        # An image that OpenCV could not read comes as `None`, whatever the types promise.
+        raise SourceError(
+            f"{image!r} is no frame: give an RGB image (maybe it was not read), images by modality, or a Frame."
+        )
 
 
 class Recording(Protocol):

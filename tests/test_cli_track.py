@@ -12,15 +12,17 @@ from pathlib import Path
 import cv2
 import numpy as np
 import pytest
-from click.testing import Result
-from typer.testing import CliRunner
+from typer.testing import CliRunner, Result
 
 import tectum
 from tectum.cli.boxes import draw_boxes, read_box_file
 from tectum.cli.main import app
+from tectum.cli.rendering import read_renderings
 from tectum.cli.running import frame_rate
-from tectum.errors import BoxError, TectumError
+from tectum.errors import BoxError, SourceError, TectumError
 from tectum.frames import Frame, Modality
+from tectum.geometry import Box
+from tectum.sources import ColorMap, DepthRendering, ThermalRendering
 from tectum.tracking.runner import ResultFiles, result_paths
 from tectum.tracking.session import Tracker
 from tests.brightness import Brightness, lit_frame
@@ -98,6 +100,15 @@ def test_a_video_shows_the_senses_side_by_side(system: Brightness, walk: Path, t
     assert "ends in .mp4" in wrong.stderr
 
 
+def test_a_video_that_cannot_be_written_is_not_promised(system: Brightness, walk: Path, tmp_path: Path) -> None:
+    (tmp_path / "file").touch()
+    result = tectum_track(walk, *BOX, "--out", tmp_path, "--video", tmp_path / "file" / "walk.mp4")
+    assert result.exit_code == 2
+    assert "walk.mp4 cannot be written" in result.stderr
+    assert "results:" in result.stdout
+    assert "video:" not in result.stdout
+
+
 def test_a_lost_sense_is_summed_up_in_one_warning(system: Brightness, walk: Path, tmp_path: Path) -> None:
     for index in (3, 4):
         (walk / "thermal" / f"{index:04d}.png").write_bytes(b"broken")
@@ -105,6 +116,7 @@ def test_a_lost_sense_is_summed_up_in_one_warning(system: Brightness, walk: Path
     assert result.exit_code == 0, result.output
     assert len(rows(tmp_path / "walk.txt")) == 8
     assert result.stderr.count("thermal was missing in 2 of 8 frames (first frame 3") == 1
+    assert result.stderr.endswith("). Another sense stood in.\n")
     assert "0003.png" in result.stderr
     assert "0004.png" not in result.stderr
 
@@ -239,6 +251,32 @@ def test_select_with_a_headless_opencv_says_what_to_do(monkeypatch: pytest.Monke
         draw_boxes(lit_frame(60, 50))
     with pytest.raises(BoxError, match="every sense is missing"):
         draw_boxes(Frame({Modality.RGB: None}))
+
+
+def test_drawn_targets_are_followed_from_the_first_frame(
+    system: Brightness, walk: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    drawn = []
+
+    def draw(frame: Frame) -> list[Box]:
+        drawn.append(frame.index)
+        return [Box(60, 50, 16, 16)]
+
+    monkeypatch.setattr("tectum.cli.running.draw_boxes", draw)
+    result = tectum_track(walk, "--select", "--out", tmp_path)
+    assert result.exit_code == 0, result.output
+    assert drawn == [0]
+    assert len(rows(tmp_path / "walk.txt")) == 8
+
+
+def test_renderings_are_set_from_the_command_line() -> None:
+    looks = read_renderings(["depth.color_map=gray", "depth.clip=false", "thermal.low=2"])
+    assert looks.depth == DepthRendering(clip=False, color_map=ColorMap.GRAY)
+    assert looks.thermal == ThermalRendering(low=2)
+    with pytest.raises(SourceError, match="JET, TURBO, GRAY"):
+        read_renderings(["depth.color_map=blue"])
+    with pytest.raises(SourceError, match="colour"):
+        read_renderings(["depth.colour=blue"])
 
 
 def test_result_names_are_safe() -> None:

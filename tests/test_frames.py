@@ -28,6 +28,12 @@ def test_a_frame_is_made_of_an_image_a_mapping_or_itself() -> None:
     assert both.size == (64, 48)
 
 
+@pytest.mark.parametrize("unread", [None, "bus/0001.jpg", 5])
+def test_what_is_no_frame_is_refused(unread: object) -> None:
+    with pytest.raises(SourceError, match="or a Frame"):
+        Frame.of(unread)  # type: ignore[arg-type]
+
+
 def test_a_frame_without_any_image_has_no_size() -> None:
     with pytest.raises(SourceError, match="Frame 7"):
         _ = Frame({Modality.RGB: None}, index=7).size

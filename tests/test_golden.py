@@ -8,7 +8,6 @@ from dataclasses import replace
 import numpy as np
 import pytest
 import torch
-from golden import Fixture
 from torch import Tensor
 
 from tectum.frames import Modality, Prompt
@@ -17,6 +16,7 @@ from tectum.systems.duo import Duo
 from tectum.systems.objectives import boxes_at, center_heat, center_objective
 from tectum.systems.ostrack import OSTrack
 from tectum.weights import from_published
+from tests.golden import Fixture
 
 TOLERANCE = 1e-5  # the bar is 1e-4; rounding alone makes 2e-6
 

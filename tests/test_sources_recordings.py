@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 
 from tectum.errors import SourceError
 from tectum.frames import Frame, Modality
-from tectum.sources import Alignment, StreamRecording, open_recording
+from tectum.sources import Alignment, ColorMap, DepthRendering, StreamRecording, open_recording
 from tectum.sources.pairing import ABSENT, nearest_frames
 from tectum.sources.streams import Reading
 
@@ -242,6 +242,16 @@ def test_alignment_moves_the_second_sense(tmp_path: Path) -> None:
     assert thermal[:, 11:].min() == 200
     with pytest.raises(SourceError, match="nothing to align"):
         open_recording(tmp_path / "rgb", alignment="align.json")
+
+
+def test_renderings_may_be_chosen(tmp_path: Path) -> None:
+    write_images(tmp_path / "rgb", [10])
+    (tmp_path / "depth").mkdir()
+    cv2.imwrite(str(tmp_path / "depth" / "010.png"), np.tile(np.arange(64, dtype=np.uint16) * 100, (48, 1)))
+    for color_map, grey in ((ColorMap.GRAY, True), (ColorMap.JET, False)):
+        depth = next(iter(open_recording(tmp_path, depth=DepthRendering(color_map=color_map)))).images[DEPTH]
+        assert depth is not None
+        assert np.array_equal(depth[..., 0], depth[..., 2]) == grey
 
 
 class Blinking:

@@ -9,17 +9,23 @@ import cv2
 import numpy as np
 import pytest
 import torch
+from typer.testing import CliRunner
 
+from tectum.cli.main import app
 from tectum.errors import RecipeError, SourceError
 from tectum.frames import Modality, Prompt
+from tectum.networks.vit import ViTConfig
 from tectum.systems.base import Batch, CenterMaps, Crops
 from tectum.systems.nano import Nano, dense_center_objective, target_places
+from tectum.systems.ostrack import OSTrack, OSTrackConfig
 from tectum.training.augmentation import Strengths
 from tectum.training.batches import PairBatches
 from tectum.training.footage import Footage, read_clip, read_footage
-from tectum.training.loop import Training, rate_at
+from tectum.training.loop import Training, check_crops, rate_at
 from tectum.training.pairs import Mixture, PairMaker
 from tectum.training.recipe import Optimiser, Recipe, read_recipe
+from tectum.training.run import rows_until
+from tectum.weights import load
 
 SMALL = ["batches=4", "batch_size=2", "workers=0", "precision=fp32", "checkpoint_every=100", "search_size=128"]
 
@@ -108,6 +114,64 @@ def test_a_stopped_run_resumes_to_the_same_weights(tmp_path: Path) -> None:
         torch.testing.assert_close(one, other)
 
 
+def test_the_command_leaves_weights_that_load_and_a_log(tmp_path: Path) -> None:
+    words = ["train", "nano", *SMALL, "footage.stills=[]", "footage.clips=[]", "--quiet", "--out", str(tmp_path)]
+    result = CliRunner().invoke(app, words)
+    assert result.exit_code == 0, result.output
+    head, *_, last = (tmp_path / "log.csv").read_text().splitlines()
+    assert head.startswith("batch,focal,")
+    assert head.endswith(",overlap,rate,speed")
+    assert last.startswith("4,")
+    assert list(tmp_path.glob("events.out.tfevents*"))
+    assert load("nano", tmp_path / "nano.safetensors").senses == frozenset(Modality)
+    refused = CliRunner().invoke(app, [*words, "--device", "toaster"])
+    assert refused.exit_code == 2
+    assert "no device 'toaster'" in refused.stderr
+    occupied = CliRunner().invoke(app, [*words[:-1], str(tmp_path / "log.csv")])
+    assert occupied.exit_code == 2
+    assert "log.csv cannot be made" in occupied.stderr
+
+
+def test_a_damaged_checkpoint_is_named(tmp_path: Path) -> None:
+    (tmp_path / "checkpoint.pt").write_bytes(b"no checkpoint")
+    with pytest.raises(RecipeError, match=r"checkpoint\.pt is damaged"):
+        Training(procedural(), tmp_path)
+
+
+def test_a_file_in_place_of_the_folder_is_named(tmp_path: Path) -> None:
+    (tmp_path / "run").touch()
+    with pytest.raises(RecipeError, match="is a file"):
+        Training(procedural(), tmp_path / "run")
+
+
+def test_a_mixture_without_pairs_is_refused(tmp_path: Path) -> None:
+    with pytest.raises(RecipeError, match="no pairs"):
+        Training(procedural("mixture.shape=0"), tmp_path)
+
+
+def test_footage_may_move_between_two_parts_of_a_run(tmp_path: Path) -> None:
+    list(Training(procedural("batches=1", "footage.root=here"), tmp_path).run())
+    assert Training(procedural("batches=1", "footage.root=there"), tmp_path).done == 1
+
+
+def test_a_log_forgets_what_came_after_the_checkpoint(tmp_path: Path) -> None:
+    (tmp_path / "log.csv").write_text("batch,loss\n20,3\n40,2\n60,1\n")
+    assert rows_until(tmp_path / "log.csv", 40) == ["batch,loss\n", "20,3\n", "40,2\n"]
+    assert rows_until(tmp_path / "log.csv", 0) == []
+
+
+def test_a_system_that_needs_two_senses_gets_them_in_every_batch() -> None:
+    maker = PairMaker(Footage(), Mixture(), Crops(128, 192, 2.0, 3.0))
+    pairs = PairBatches(maker, Strengths(), 1, 4, 3, 0.5, frozenset({Modality.DEPTH, Modality.RGB}))
+    assert all(set(pairs[index].search) == {Modality.RGB, Modality.DEPTH} for index in range(4))
+
+
+def test_crops_that_a_system_cannot_take_are_refused() -> None:
+    system = OSTrack(OSTrackConfig(ViTConfig(width=24, heads=2, depth=1)))
+    with pytest.raises(RecipeError, match="only 128 and 256"):
+        check_crops(system, procedural("system=ostrack-b256"))
+
+
 def test_a_folder_of_another_recipe_is_refused(tmp_path: Path) -> None:
     list(Training(procedural("batches=1"), tmp_path).run())
     with pytest.raises(RecipeError, match="another recipe"):
@@ -161,7 +225,8 @@ def test_a_perfect_answer_costs_nothing_but_focus() -> None:
     )
     losses = dense_center_objective(maps, boxes)
     assert losses.parts["giou"] == pytest.approx(0, abs=1e-5)
-    assert losses.parts["l1"] == pytest.approx(0, abs=1e-6)
+    assert losses.parts["place"] == pytest.approx(0, abs=1e-6)
+    assert losses.parts["size"] == pytest.approx(0, abs=1e-6)
     assert losses.total.isfinite()
     absent = dense_center_objective(maps, torch.full((1, 4), torch.nan))
     assert absent.parts["giou"] == 0

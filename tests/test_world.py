@@ -34,6 +34,16 @@ def test_a_scene_shows_both_senses_and_they_differ() -> None:
     assert np.corrcoef(colour.mean(-1).ravel(), heat.mean(-1).ravel())[0, 1] < 0.9
 
 
+def test_real_pictures_give_backgrounds_and_surfaces() -> None:
+    blue = np.zeros((90, 120, 3), np.uint8)
+    blue[..., 2] = 200
+    colour = Scene(2, length=2, size=(160, 120), pictures=[blue]).frame(0).images[Modality.RGB]
+    assert colour is not None
+    red, _, blueness = (float(channel.mean()) for channel in np.moveaxis(colour, -1, 0))
+    assert blueness > 150
+    assert red < 40
+
+
 def test_a_scene_refuses_senses_that_it_cannot_render() -> None:
     with pytest.raises(UnknownNameError, match="rgb"):
         Scene(1, senses=frozenset({Modality.DEPTH}))

@@ -12,8 +12,6 @@ from rich.console import Console
 from rich.table import Table
 
 if TYPE_CHECKING:
-    from rich.progress import Progress
-
     from tectum.evaluation.drawing import VideoFile
     from tectum.evaluation.report import ContactSheet, Scores
     from tectum.frames import Track
@@ -57,6 +55,7 @@ def _follow(tracker: Tracker, scene: Scene, out: Path, sheet: ContactSheet, quie
 
     The speed is that of crops, network and decoding: rendering the scene and drawing are left out.
     """
+    from tectum.cli.progress import frames_bar
     from tectum.evaluation.drawing import VideoFile
     from tectum.evaluation.report import sheet_frames
     from tectum.frames import Track
@@ -67,13 +66,13 @@ def _follow(tracker: Tracker, scene: Scene, out: Path, sheet: ContactSheet, quie
     moments = whole.timed(follow(tracker, rendering.timed(scene), [Box.of(scene.boxes[0])]))
     shown = sheet_frames(len(scene.boxes))
     estimates, speed = [], 0.0
-    with VideoFile(out / "demo.mp4") as video, _progress(quiet) as bar:
-        task = bar.add_task("tracking", total=len(scene.boxes), fps=0.0)
+    with VideoFile(out / "demo.mp4") as video, frames_bar(quiet) as bar:
+        task = bar.add_task("tracking", total=len(scene.boxes), speed=0.0)
         for index, moment in enumerate(recorded(moments, [out / "scene.txt"])):
             estimates.append(moment.estimates[0])
             _picture(moment, Box.of(scene.boxes[index]), video, sheet if index in shown else None)
             speed = len(estimates) / (whole.seconds - rendering.seconds)
-            bar.update(task, advance=1, fps=speed)
+            bar.update(task, advance=1, speed=speed)
     return Track(scene.name, tuple(estimates)), speed
 
 
@@ -90,22 +89,6 @@ def _picture(moment: Moment, truth: Box, video: VideoFile, sheet: ContactSheet |
     if sheet is not None:
         overlap = overlaps(np.array([estimate.box]), np.array([truth]))[0]
         sheet.add(picture, f"frame {moment.frame.index}   overlap {overlap:.2f}")
-
-
-def _progress(quiet: bool) -> Progress:
-    """A bar with frames done, frames per second and time left, on the error stream."""
-    from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
-
-    return Progress(
-        TextColumn("{task.description}"),
-        BarColumn(),
-        MofNCompleteColumn(),
-        TextColumn("{task.fields[fps]:.0f} fps"),
-        TimeRemainingColumn(),
-        console=Console(stderr=True),
-        transient=True,
-        disable=quiet,
-    )
 
 
 def _table(scores: Scores, speed: float, title: str) -> Table:

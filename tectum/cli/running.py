@@ -6,14 +6,13 @@ import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
-from itertools import chain
+from itertools import chain, islice
 from pathlib import Path
 
 import typer
-from rich.console import Console
-from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
 from tectum.cli.boxes import draw_boxes
+from tectum.cli.progress import frames_bar
 from tectum.evaluation.drawing import VideoFile, draw_estimates
 from tectum.frames import Recording
 from tectum.geometry import Box, Image
@@ -81,7 +80,6 @@ class Run:
         recording: through what.
         out: the folder for results.
         video: an MP4 to write, or a folder for it.
-        text: a sentence that names the target.
         quiet: whether to show no progress and no closing lines.
         paths: the results files, once they exist.
         gaps: which senses were missing, and how many frames are done.
@@ -92,11 +90,10 @@ class Run:
     recording: Recording
     out: Path
     video: Path | None = None
-    text: str | None = None
     quiet: bool = False
-    paths: tuple[Path, ...] = ()
-    gaps: Gaps = field(default_factory=Gaps)
-    started: float | None = None
+    paths: tuple[Path, ...] = field(default=(), init=False)
+    gaps: Gaps = field(default_factory=Gaps, init=False)
+    started: float | None = field(default=None, init=False)
 
     def go(self, boxes: Sequence[Box]) -> None:
         """Follows the targets to the end of the recording; the user draws them first if there are none.
@@ -106,10 +103,10 @@ class Run:
         """
         with reading(self.recording) as frames, self._progress() as advance, self._film() as film:
             if not boxes:
-                first = next(frames)
-                boxes, frames = draw_boxes(first), chain([first], frames)
+                opening = list(islice(frames, 1))
+                boxes, frames = [box for first in opening for box in draw_boxes(first)], chain(opening, frames)
             paths = result_paths(self.out, self.recording.name, len(boxes))
-            for moment in recorded(follow(self.tracker, frames, boxes, self.text), paths):
+            for moment in recorded(follow(self.tracker, frames, boxes), paths):
                 self.started = self.started or time.perf_counter()
                 self.paths = tuple(paths)
                 self.gaps.note(moment)
@@ -126,11 +123,11 @@ class Run:
         typer.echo(f"{self.recording.name}: {count} at {self._speed():.1f} frames per second")
         for path in self.paths:
             typer.echo(f"results: {path}")
-        if self.video is not None:
+        if self.video is not None and self._video_path().is_file():
             typer.echo(f"video:   {self._video_path()}")
 
     def _stand_ins(self) -> list[str]:
-        way = {"copy": "another sense stood in.", "zero": "a blank image stood in."}.get(self.tracker.missing, "")
+        way = {"copy": "Another sense stood in.", "zero": "A blank image stood in."}.get(self.tracker.missing, "")
         return [f"{sentence} {way}" for sentence in self.gaps.sentences()]
 
     def _speed(self) -> float:
@@ -157,15 +154,6 @@ class Run:
     @contextmanager
     def _progress(self) -> Iterator[Callable[[float], None]]:
         """A progress bar that is advanced by one frame and told the speed."""
-        columns = (
-            TextColumn("{task.description}"),
-            BarColumn(),
-            MofNCompleteColumn(),
-            TextColumn("{task.fields[speed]:5.1f} fps"),
-            TimeRemainingColumn(),
-        )
-        console = Console(stderr=True)
-        hidden = self.quiet or not console.is_terminal
-        with Progress(*columns, console=console, refresh_per_second=4, transient=True, disable=hidden) as progress:
+        with frames_bar(self.quiet) as progress:
             task = progress.add_task(self.recording.name, total=self.recording.length, speed=0.0)
             yield lambda speed: progress.update(task, advance=1, speed=speed)

@@ -39,16 +39,20 @@ def track(
     second: Annotated[
         str | None, typer.Option(metavar="SENSE", help="The sense beside RGB; by default the recording's.")
     ] = None,
-    text: Annotated[str | None, typer.Option(help="A sentence that names the target, for trackers that read.")] = None,
     device: Annotated[str, typer.Option(help="Where to compute: cpu, cuda, cuda:1 and so on.")] = "cpu",
     missing: Annotated[
         str, typer.Option(metavar="copy|zero|stop", help="What to do in a frame that lacks a sense.")
     ] = "copy",
     align: Annotated[Path | None, typer.Option(help="A file that lays the other sensors over RGB.")] = None,
+    render: Annotated[
+        list[str] | None,
+        typer.Option(metavar="KEY=VALUE", help="How raw sensors become images, such as depth.color_map=gray; repeat."),
+    ] = None,
     quiet: Annotated[bool, typer.Option("--quiet", "-q", help="Print only warnings and errors.")] = False,
 ) -> None:
     """Follow one target, or several, through a recording and write a box per frame."""
     from tectum.cli.boxes import check_one_way, read_box_file
+    from tectum.cli.rendering import read_renderings
     from tectum.cli.running import Run
     from tectum.face import load
     from tectum.geometry import Box
@@ -58,9 +62,11 @@ def track(
     boxes, warnings = [Box.parse(each) for each in box or []], list[str]()
     if box_file is not None:
         boxes, warnings = read_box_file(box_file)
-    recording = open_recording(_sources(source, rgb, thermal, depth, event), alignment=align)
+    looks = read_renderings(render or [])
+    sources = _sources(source, rgb, thermal, depth, event)
+    recording = open_recording(sources, depth=looks.depth, thermal=looks.thermal, alignment=align)
     tracker = load(preset, weights, second or _second_sense(recording), device, missing)
-    run = Run(tracker, recording, out, video, text, quiet)
+    run = Run(tracker, recording, out, video, quiet)
     try:
         run.go(boxes)
     finally:

@@ -7,6 +7,8 @@ from typing import Annotated
 
 import typer
 
+from tectum.errors import RecipeError
+
 
 def train(
     recipe: Annotated[str, typer.Argument(help="Name of a recipe that ships with Tectum (nano), or a YAML file.")],
@@ -14,7 +16,7 @@ def train(
         list[str] | None, typer.Argument(help="Settings that replace the recipe's, such as batches=500.")
     ] = None,
     out: Annotated[
-        Path | None, typer.Option(help="Folder of checkpoints, log and weights [default: runs/RECIPE].")
+        Path | None, typer.Option(help="Folder of checkpoints, log and weights.", show_default="runs/RECIPE")
     ] = None,
     footage: Annotated[
         Path | None, typer.Option(help="Folder that holds the real footage which the recipe names.")
@@ -23,6 +25,7 @@ def train(
     quiet: Annotated[bool, typer.Option("--quiet", help="No progress bar.")] = False,
 ) -> None:
     """Train a system; the same command again takes a stopped run up where it was."""
+    from tectum.tracking.session import usable_device
     from tectum.training.recipe import read_recipe
     from tectum.training.run import run_training
     from tectum.weights import save
@@ -32,6 +35,15 @@ def train(
         changes.append(f"footage.root={footage}")
     chosen = read_recipe(recipe, changes)
     folder = out or Path("runs") / Path(recipe).stem
-    system = run_training(chosen, folder, device, quiet)
+    _make(folder)
+    system = run_training(chosen, folder, str(usable_device(device)), quiet)
     weights = save(system, folder / f"{chosen.system}.safetensors", preset=chosen.system, half=True)
     typer.echo(f"weights: {weights}")
+
+
+def _make(folder: Path) -> None:
+    """Makes the folder of a run, or says why there can be none."""
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise RecipeError(f"The folder {folder} cannot be made ({error.strerror}): give another with --out.") from None

@@ -8,16 +8,13 @@ from pathlib import Path
 
 import cv2
 import numpy as np
-import numpy.typing as npt
 from matplotlib.axes import Axes
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 
 from tectum.errors import TectumError
-from tectum.evaluation.metrics import center_error, overlaps, precision, success_auc
+from tectum.evaluation.metrics import Array, center_error, overlaps, precision, success_auc
 from tectum.geometry import Image
-
-Array = npt.NDArray[np.float64]
 
 
 @dataclass(frozen=True)

@@ -125,7 +125,9 @@ def _parsed(path: Path) -> Any:
         text = path.read_text(encoding="utf-8")
     except (OSError, UnicodeDecodeError) as error:
         reason = error.strerror if isinstance(error, OSError) else "it is not text"
-        raise SourceError(f"Alignment file {path} cannot be read: {reason}.") from None
+        raise SourceError(
+            f"Alignment file {path} cannot be read ({reason}): give a text file of nine numbers."
+        ) from None
     numbers = _numbers(text)
     if numbers is not None:
         return numbers

@@ -93,7 +93,7 @@ def _entries(folder: Path) -> list[Path]:
     try:
         return sorted(folder.iterdir())
     except OSError as error:
-        raise SourceError(f"Folder {folder} cannot be listed: {error.strerror or error}.") from None
+        raise SourceError(f"Folder {folder} cannot be listed ({error.strerror or error}): make it readable.") from None
 
 
 def _is_image_name(name: str) -> bool:

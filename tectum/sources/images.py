@@ -62,7 +62,9 @@ def _content(path: Path) -> bytes:
     try:
         data = path.read_bytes()
     except OSError as error:
-        raise SourceError(f"Image {path} cannot be read: {error.strerror or error}.") from None
+        raise SourceError(
+            f"Image {path} cannot be read ({error.strerror or error}): make it readable or remove it."
+        ) from None
     if not data:
         raise SourceError(f"Image {path} is an empty file: copy it again or remove it.")
     return data

@@ -71,7 +71,7 @@ def _rows(path: Path) -> list[list[str]]:
         lines = path.read_text(encoding="utf-8").splitlines()
     except (OSError, UnicodeDecodeError) as error:
         reason = error.strerror if isinstance(error, OSError) else "it is not text"
-        raise SourceError(f"Timestamp file {path} cannot be read: {reason}.") from None
+        raise SourceError(f"Timestamp file {path} cannot be read ({reason}): mend it or move it away.") from None
     rows = [re.split(r"[,;\s]+", line.strip().strip(",;")) for line in lines if not _is_empty(line)]
     return rows[1:] if rows and not any(_is_number(word) or _is_name(word) for word in rows[0]) else rows
 

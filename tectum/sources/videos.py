@@ -158,7 +158,7 @@ def _refuse_text(path: Path) -> None:
         with path.open("rb") as file:
             start = file.read(4096)
     except OSError as error:
-        raise SourceError(f"Video {path} cannot be read: {error.strerror or error}.") from None
+        raise SourceError(f"Video {path} cannot be read ({error.strerror or error}): make it readable.") from None
     if b"\0" not in start:
         kind = "an empty file" if not start else "a text file"
         raise SourceError(f"{path} is {kind}, not a video: give a video or a folder of images.")

@@ -177,8 +177,10 @@ class System(nn.Module, ABC):
         crops: the windows it wants.
         decoding: how its response is best decoded.
         layout: names of its published checkpoints.
+        any_size: whether it takes crops of other sizes than `crops` says, at the same scale.
     """
 
+    any_size: ClassVar[bool] = False
     layout: ClassVar[Layout] = Layout()
 
     def __init__(

@@ -23,6 +23,7 @@ from tectum.systems.base import Batch, CenterMaps, Crops, Decoding, Losses, Syst
 from tectum.systems.objectives import center_heat, focal
 
 STRIDE = 8
+"""Pixels along each side of a cell of the maps."""
 
 
 @dataclass(frozen=True)
@@ -39,7 +40,7 @@ class NanoConfig:
     stem: int = 48
     width: int = 128
     depth: int = 6
-    head_depth: int = 4
+    head_depth: int = 6
 
 
 class Stem(nn.Module):
@@ -101,6 +102,8 @@ class Nano(System):
     Args:
         config: sizes of the network.
     """
+
+    any_size = True
 
     def __init__(self, config: NanoConfig | None = None) -> None:
         super().__init__(
@@ -208,7 +211,9 @@ def target_places(box: Tensor, side: int) -> Tensor:
 
 
 def dense_center_objective(maps: CenterMaps, boxes: Tensor) -> Losses:
-    """As `center_objective`, with boxes learnt at every cell near the centre, weighted by its heat.
+    """Focal loss on the score; GIoU, place and size learnt at every cell near the centre, weighted by its heat.
+
+    GIoU alone would teach sizes that are a tenth too large, which a tracker that follows its own boxes multiplies.
 
     Args:
         maps: the answer.
@@ -223,13 +228,23 @@ def dense_center_objective(maps: CenterMaps, boxes: Tensor) -> Losses:
     predicted = torch.cat([(cells + maps.offset) / side, maps.size], dim=1).permute(0, 2, 3, 1)
     truth = known[:, None, None, :].expand_as(predicted)
     weight = heat / heat.sum().clamp(min=1e-6)
-    relative = (predicted - centered(truth)) / truth[..., 2:].repeat(1, 1, 1, 2)
     return Losses(
         {
             "focal": focal(maps.score[:, 0], heat),
-            "giou": 2.0 * (weight * (1 - giou(from_centered(predicted), truth))).sum(),
-            "l1": (
-                weight * F.smooth_l1_loss(relative, torch.zeros_like(relative), reduction="none", beta=0.1).mean(-1)
-            ).sum(),
+            "giou": (weight * (1 - giou(from_centered(predicted), truth))).sum(),
+            "place": 2.0 * (weight * _place_error(predicted, centered(truth))).sum(),
+            "size": 4.0 * (weight * _size_error(predicted, truth)).sum(),
         }
     )
+
+
+def _place_error(predicted: Tensor, truth: Tensor) -> Tensor:
+    """Distance of the centres in shares of the true size, smooth near zero; boxes `…×4` as `cx, cy, w, h`."""
+    error = (predicted[..., :2] - truth[..., :2]) / truth[..., 2:]
+    return F.smooth_l1_loss(error, torch.zeros_like(error), reduction="none", beta=0.05).mean(-1)
+
+
+def _size_error(predicted: Tensor, truth: Tensor) -> Tensor:
+    """Distance of the sizes' logarithms, smooth near zero: too large costs what too small does."""
+    error = torch.log(predicted[..., 2:] / truth[..., 2:])
+    return F.smooth_l1_loss(error, torch.zeros_like(error), reduction="none", beta=0.05).mean(-1)

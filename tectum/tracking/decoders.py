@@ -6,6 +6,7 @@ import torch
 from torch import Tensor
 
 from tectum.systems.base import CenterMaps, Decoding
+from tectum.systems.objectives import boxes_at
 
 
 def hann_window(side: int, device: torch.device | str = "cpu") -> Tensor:
@@ -36,23 +37,20 @@ def decode(
     Returns:
         Boxes `B×4` as `x, y, w, h` in fractions of the crop's side, and confidences `B`.
     """
-    count, side = maps.score.shape[0], maps.score.shape[-1]
     penalty = None
     weighted = maps.score[:, 0] * (1 - decoding.window + decoding.window * window)
     if decoding.change_penalty and previous is not None:
         penalty = change_penalty(maps.size, previous, decoding.change_penalty)
         weighted = weighted * penalty
     confidence, index = weighted.flatten(1).max(dim=1)
-    where = index.view(count, 1, 1)
-    size = maps.size.flatten(2).gather(2, where.expand(-1, 2, 1))[..., 0]
-    offset = maps.offset.flatten(2).gather(2, where.expand(-1, 2, 1))[..., 0]
-    cell = torch.stack([index % side, index.div(side, rounding_mode="floor")], dim=1)
+    found = boxes_at(maps, index)
+    center, size = found[:, :2], found[:, 2:]
     if decoding.smoothing and previous is not None:
         trust = maps.score.flatten(1).gather(1, index[:, None])
         if penalty is not None:
             trust = trust * penalty.flatten(1).gather(1, index[:, None])
         size = smoothed(size, previous, trust, decoding.smoothing)
-    return torch.cat([(cell + offset) / side - size / 2, size], dim=1), confidence
+    return torch.cat([center - size / 2, size], dim=1), confidence
 
 
 def change_penalty(size: Tensor, previous: Tensor, strength: float) -> Tensor:

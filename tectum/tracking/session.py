@@ -60,8 +60,7 @@ class Tracker:
         missing: what to do in a frame that lacks a sense: `copy`, `zero` or `stop`.
 
     Raises:
-        TectumError: if the device does not exist here.
-        UnknownNameError: if there is no such policy.
+        UnknownNameError: if there is no such device here, or no such policy.
     """
 
     def __init__(

@@ -15,7 +15,7 @@ from tectum.frames import Modality, Prompt
 from tectum.geometry import Box, Image
 from tectum.systems.base import Batch, normalise
 from tectum.training.augmentation import Strengths, own_change, shared_change
-from tectum.training.pairs import PairMaker, Shot, senses_of_batch
+from tectum.training.pairs import PairMaker, Shot
 from tectum.world.senses import depth_look, event_look, imagined_heat, thermal_look
 
 
@@ -55,12 +55,23 @@ class PairBatches(Dataset[RawBatch]):
         size: pairs in a batch.
         count: number of batches.
         seed: of the training.
-        lone: share of batches with RGB alone.
+        lone: share of batches with RGB alone, for systems that take any senses.
+        required: the senses that every batch must show; empty for systems that take any.
     """
 
-    def __init__(self, maker: PairMaker, strengths: Strengths, size: int, count: int, seed: int, lone: float) -> None:
+    def __init__(
+        self,
+        maker: PairMaker,
+        strengths: Strengths,
+        size: int,
+        count: int,
+        seed: int,
+        lone: float,
+        required: frozenset[Modality] = frozenset(),
+    ) -> None:
         self.maker, self.strengths = maker, strengths
         self.size, self.count, self.seed, self.lone = size, count, seed, lone
+        self.required = tuple(sense for sense in Modality if sense in required)
 
     def __len__(self) -> int:
         return self.count
@@ -68,7 +79,7 @@ class PairBatches(Dataset[RawBatch]):
     def __getitem__(self, index: int) -> RawBatch:
         cv2.setNumThreads(0)
         rng = np.random.default_rng((self.seed, index))
-        senses = senses_of_batch(rng, self.lone)
+        senses = self.required or senses_of_batch(rng, self.lone)
         pairs = [self._pair(rng, senses) for _ in range(self.size)]
         return RawBatch(
             {sense: _stacked([template[sense] for template, _, _, _ in pairs]) for sense in senses},
@@ -91,6 +102,19 @@ class PairBatches(Dataset[RawBatch]):
             for shot in shots:
                 shot[sense] = own_change(rng, self.strengths)(change(shot[sense]))
         return shots[0], shots[1], _fractions(template), _fractions(search)
+
+
+def senses_of_batch(rng: np.random.Generator, lone: float) -> tuple[Modality, ...]:
+    """Which senses one batch shows a system that takes any: RGB alone, RGB with a second one, or a second one alone.
+
+    Args:
+        rng: source of randomness.
+        lone: share of batches with RGB alone.
+    """
+    if rng.random() < lone:
+        return (Modality.RGB,)
+    second = (Modality.THERMAL, Modality.DEPTH, Modality.EVENT)[int(rng.choice(3, p=(0.6, 0.2, 0.2)))]
+    return (second,) if rng.random() < 0.15 else (Modality.RGB, second)
 
 
 def sensed(seed: int, shot: Shot, senses: tuple[Modality, ...], copied: bool) -> dict[Modality, Image]:

@@ -5,8 +5,9 @@ from __future__ import annotations
 import math
 import time
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import Any
 
 import torch
 from torch import nn
@@ -55,13 +56,16 @@ class Training:
         device: where the network is.
 
     Raises:
-        RecipeError: if the folder holds a checkpoint of another recipe.
+        RecipeError: if the folder is a file or holds a checkpoint that is damaged or of another recipe, or the
+            recipe does not suit the system.
     """
 
     def __init__(self, recipe: Recipe, folder: Path, device: str = "cpu") -> None:
         self.recipe, self.folder, self.device = recipe, folder, torch.device(device)
         torch.manual_seed(recipe.seed)
-        self.system = build(recipe.system).to(self.device, memory_format=torch.channels_last)  # type: ignore[call-overload]
+        self.system = build(recipe.system, recipe.second)
+        check_crops(self.system, recipe)
+        self.system.to(self.device, memory_format=torch.channels_last)  # type: ignore[call-overload]
         groups = [
             {"params": list(group.parameters), "lr": recipe.optimiser.rate * group.rate}
             for group in self.system.trainable()
@@ -75,6 +79,8 @@ class Training:
         self.maker = PairMaker(recipe.read_footage(), recipe.mixture, recipe.crops)
         self.held_out = self._pairs(HELD_OUT, recipe.seed + 1_000_000)
         self.done = 0
+        if folder.is_file():
+            raise RecipeError(f"{folder} is a file: give a folder for the training with --out.")
         folder.mkdir(parents=True, exist_ok=True)
         self._take_up()
 
@@ -105,7 +111,7 @@ class Training:
     def save(self) -> None:
         """Writes the checkpoint; an interruption while writing leaves the previous one whole."""
         state = {
-            "recipe": written(self.recipe),
+            "recipe": _comparable(self.recipe),
             "done": self.done,
             "system": self.system.state_dict(),
             "averaged": self.averaged.state_dict(),
@@ -121,8 +127,8 @@ class Training:
         if not path.is_file():
             (self.folder / "recipe.yaml").write_text(written(self.recipe))
             return
-        state = torch.load(path, map_location=self.device, weights_only=True)
-        if state["recipe"] != written(self.recipe):
+        state = _checkpoint(path, self.device)
+        if state["recipe"] != _comparable(self.recipe):
             raise RecipeError(
                 f"{path} was made by another recipe (see {self.folder / 'recipe.yaml'}): "
                 "train into another folder with --out, or delete this one."
@@ -135,7 +141,8 @@ class Training:
 
     def _pairs(self, count: int, seed: int) -> PairBatches:
         recipe = self.recipe
-        return PairBatches(self.maker, recipe.strengths, recipe.batch_size, count, seed, recipe.lone)
+        required = self.system.required
+        return PairBatches(self.maker, recipe.strengths, recipe.batch_size, count, seed, recipe.lone, required)
 
     def _batches(self) -> DataLoader[RawBatch]:
         workers = self.recipe.workers
@@ -158,12 +165,43 @@ class Training:
         with torch.autocast(self.device.type, torch.bfloat16, enabled=self.recipe.precision == "bf16"):
             losses = self.system.objective(batch)
         self.optimiser.zero_grad()
-        losses.total.backward()
+        losses.total.backward()  # type: ignore[no-untyped-call]
         nn.utils.clip_grad_norm_(self.system.parameters(), self.recipe.optimiser.clip)
         self.optimiser.step()
         self.schedule.step()
         self.averaged.update_parameters(self.system)
         return {name: float(part.detach()) for name, part in losses.parts.items()}
+
+
+def check_crops(system: System, recipe: Recipe) -> None:
+    """Makes sure that the recipe's crops are of a size that the system takes.
+
+    Raises:
+        RecipeError: if they are not.
+    """
+    wanted, given = system.crops, recipe.crops
+    sizes = (given.template_size, given.search_size)
+    if not system.any_size and sizes != (wanted.template_size, wanted.search_size):
+        raise RecipeError(
+            f"The recipe makes crops of {sizes[0]} and {sizes[1]} pixels, but {recipe.system} takes only "
+            f"{wanted.template_size} and {wanted.search_size}: set template_size and search_size to these."
+        )
+
+
+def _comparable(recipe: Recipe) -> str:
+    """The recipe as it must be to take up a checkpoint: where its footage lies does not matter."""
+    return written(replace(recipe, footage=replace(recipe.footage, root=None)))
+
+
+def _checkpoint(path: Path, device: torch.device) -> dict[str, Any]:
+    try:
+        state = torch.load(path, map_location=device, weights_only=True)
+        complete = {"recipe", "done", "system", "averaged", "optimiser", "schedule"} <= state.keys()
+    except Exception:  # a damaged file makes the reader fail in any way at all
+        complete = False
+    if not complete:
+        raise RecipeError(f"{path} is damaged: delete it to begin anew, or train into another folder with --out.")
+    return state  # type: ignore[no-any-return]
 
 
 def rate_at(step: int, steps: int, optimiser: Optimiser) -> float:

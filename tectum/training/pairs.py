@@ -11,7 +11,7 @@ import cv2
 import numpy as np
 import numpy.typing as npt
 
-from tectum.frames import Modality
+from tectum.errors import RecipeError
 from tectum.geometry import Box, Crop, Image
 from tectum.systems.base import Crops
 from tectum.training.footage import Clip, Footage, Still
@@ -43,7 +43,7 @@ class Mixture:
     absent: float = 0.05
     wide: float = 0.5
     reach: float = 1.15
-    zoom: float = 0.2
+    zoom: float = 0.35
 
 
 @dataclass(frozen=True)
@@ -79,6 +79,9 @@ class PairMaker:
         footage: real material; where there is none, all is procedural.
         mixture: which pairs.
         crops: the windows of the system that trains.
+
+    Raises:
+        RecipeError: if every share is zero, or only shares of footage that is not there are above it.
     """
 
     def __init__(self, footage: Footage, mixture: Mixture, crops: Crops) -> None:
@@ -90,6 +93,8 @@ class PairMaker:
             (self._shape, mixture.shape),
             (self._region, mixture.region if footage.stills else 0.0),
         ]
+        if not sum(share for _, share in shares) > 0:
+            raise RecipeError("The recipe's mixture leaves no pairs to draw: give a share above zero to `shape`.")
         self.makers = [maker for maker, _ in shares]
         self.shares = np.array([share for _, share in shares]) / sum(share for _, share in shares)
 
@@ -108,7 +113,7 @@ class PairMaker:
             offset = rng.uniform(-mixture.reach, mixture.reach, 2)
         else:
             offset = np.clip(rng.normal(0, 0.25, 2), -mixture.reach, mixture.reach)
-        extent = nominal * math.exp(float(np.clip(rng.normal(0, mixture.zoom), -0.6, 0.6)))
+        extent = nominal * math.exp(float(np.clip(rng.normal(0, mixture.zoom), -0.8, 0.8)))
         center = size / 2 + offset * nominal
         return Aim(size, (float(center[0]), float(center[1])), extent)
 
@@ -127,7 +132,7 @@ class PairMaker:
         height, width = still.rgb.shape[:2]
         box = max((_region_of(rng, width, height) for _ in range(4)), key=lambda each: _contrast(still.rgb, each))
         template = shot_of_region(still, box, self._template_aim(), 0.0, (1.0, 1.0))
-        stretch = math.exp(rng.normal(0, 0.1))
+        stretch = math.exp(rng.normal(0, 0.15))
         turn = float(rng.normal(0, 0.12))
         return template, shot_of_region(still, box, self._search_aim(rng), turn, (stretch, 1 / stretch))
 
@@ -172,7 +177,7 @@ class PairMaker:
         box = template.add_target(first, (1.0, 1.0), angle, margins)
         search = Stage(plate if rng.random() < 0.85 else self._plate(rng), self._search_aim(rng), zoom, rng)
         search.add_others(rng, self._others(rng, second))
-        stretch = math.exp(rng.normal(0, 0.1))
+        stretch = math.exp(rng.normal(0, 0.15))
         if rng.random() < self.mixture.absent:
             return template.shot(box), search.shot(None)
         turned = angle + float(rng.normal(0, 0.2))
@@ -332,16 +337,3 @@ def _contrast(image: Image, box: Box) -> float:
 
 def _chosen(rng: np.random.Generator, things: Sequence[T]) -> T:
     return things[int(rng.integers(len(things)))]
-
-
-def senses_of_batch(rng: np.random.Generator, lone: float) -> tuple[Modality, ...]:
-    """Which senses one batch shows: RGB alone, RGB with a second one, or a second one alone.
-
-    Args:
-        rng: source of randomness.
-        lone: share of batches with RGB alone.
-    """
-    if rng.random() < lone:
-        return (Modality.RGB,)
-    second = (Modality.THERMAL, Modality.DEPTH, Modality.EVENT)[int(rng.choice(3, p=(0.6, 0.2, 0.2)))]
-    return (second,) if rng.random() < 0.15 else (Modality.RGB, second)

@@ -43,7 +43,7 @@ class FootageFolders:
     """Where real material lies; with neither stills nor clips all pairs are procedural.
 
     Attributes:
-        root: folder that the others are relative to; the recipe's own folder where it is not given.
+        root: folder that the others are relative to.
         stills: folders with `rgb/` and `thermal/` pictures of the same names.
         clips: folders with `rgb/`, `groundtruth.txt` and `mask/`.
     """
@@ -59,6 +59,7 @@ class Recipe:
 
     Attributes:
         system: preset to train.
+        second: the sense beside RGB, for systems that take one.
         seed: of weights and pairs.
         batches: length of the run.
         batch_size: pairs in a batch.
@@ -77,6 +78,7 @@ class Recipe:
     """
 
     system: str = "nano"
+    second: str = "thermal"
     seed: int = 1
     batches: int = 1000
     batch_size: int = 32

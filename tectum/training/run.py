@@ -49,15 +49,24 @@ def logged(steps: Iterable[Step], folder: Path, done: int) -> Iterator[Step]:
     except ImportError:
         raise RecipeError("Training writes a TensorBoard log: install it with pip install 'tectum[train]'.") from None
     path = folder / "log.csv"
-    fresh = not (done and path.is_file())
-    with SummaryWriter(str(folder), purge_step=done) as board, path.open("w" if fresh else "a") as table:
+    kept = rows_until(path, done)
+    with SummaryWriter(str(folder), purge_step=done) as board, path.open("w") as table:
+        table.writelines(kept)
         for step in steps:
-            if fresh:
-                table.write(",".join(("batch", *step.losses, "overlap", "rate", "speed")) + "\n")
-                fresh = False
+            if not kept:
+                kept = [",".join(("batch", *step.losses, "overlap", "rate", "speed")) + "\n"]
+                table.writelines(kept)
             if step.batch % LOG_EVERY == 0 or step.overlap is not None:
                 _write(step, board, table)
             yield step
+
+
+def rows_until(path: Path, done: int) -> list[str]:
+    """The lines of a log up to a batch: what a killed run logged past its checkpoint will be logged anew."""
+    if not (done and path.is_file()):
+        return []
+    header, *rows = path.read_text().splitlines(keepends=True)
+    return [header, *(row for row in rows if int(row.partition(",")[0]) <= done)]
 
 
 def _write(step: Step, board: SummaryWriter, table: TextIO) -> None:

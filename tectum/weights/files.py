@@ -10,7 +10,7 @@ from pathlib import Path
 
 import torch
 from safetensors import SafetensorError, safe_open
-from safetensors.torch import save_file
+from safetensors.torch import save as serialised
 from torch import Tensor
 
 from tectum.errors import WeightsError
@@ -52,7 +52,7 @@ def save(system: System, path: str | Path, preset: str, half: bool = False) -> P
     path.parent.mkdir(parents=True, exist_ok=True)
     unfinished = path.with_name(f".{path.name}.{os.getpid()}")
     try:
-        save_file(tensors, unfinished, metadata)
+        unfinished.write_bytes(serialised(tensors, metadata))
         unfinished.replace(path)
     finally:
         unfinished.unlink(missing_ok=True)
@@ -157,8 +157,9 @@ def _restore(system: System, path: Path, preset: str, metadata: Mapping[str, str
         system.load_state_dict(tensors)
     except RuntimeError:
         raise WeightsError(
-            f"{path} holds a '{preset}' as it was in Tectum {metadata.get('version', 'unknown')}, not as it is in "
-            f"{_version()}: use that version or train again."
+            f"{path} holds a '{preset}' of another shape than this Tectum builds (saved by version "
+            f"{metadata.get('version', 'unknown')}, opened by {_version()}): use the version that saved it, "
+            "or train again."
         ) from None
 
 

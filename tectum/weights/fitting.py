@@ -50,13 +50,13 @@ def from_published(
     )
     faults = [
         _listed("it lacks {} of the names needed", missing),
-        _listed("it has {} unknown names", unknown),
+        _listed("it has names unknown here, {} in all", unknown),
         _listed("{} shapes differ", misshapen),
     ]
     if any(faults):
         raise WeightsError(
             f"{origin} does not fit '{preset}': {'; '.join(filter(None, faults))}. "
-            "Give the published checkpoint of this very system."
+            "Give a checkpoint of this very system, or the preset that it was trained as."
         )
     system.load_state_dict(fitted)
     return system
