@@ -233,6 +233,16 @@ def test_a_perfect_answer_costs_nothing_but_focus() -> None:
     assert absent.total.isfinite()
 
 
+def test_small_targets_weigh_as_much_as_large_ones() -> None:
+    boxes = torch.tensor([[0.4, 0.4, 0.1, 0.1], [0.2, 0.2, 0.6, 0.6]])
+    size = torch.full((2, 2, 32, 32), 0.2, requires_grad=True)
+    maps = CenterMaps(torch.full((2, 1, 32, 32), 0.5), size, torch.zeros(2, 2, 32, 32))
+    dense_center_objective(maps, boxes).parts["size"].backward()
+    assert size.grad is not None
+    small, large = size.grad.sum(dim=(1, 2, 3))
+    assert small.item() == pytest.approx(-large.item(), rel=1e-4)
+
+
 def test_nano_takes_any_senses_and_stays_small() -> None:
     torch.manual_seed(0)
     nano = Nano().eval()

@@ -213,8 +213,6 @@ def target_places(box: Tensor, side: int) -> Tensor:
 def dense_center_objective(maps: CenterMaps, boxes: Tensor) -> Losses:
     """Focal loss on the score; GIoU, place and size learnt at every cell near the centre, weighted by its heat.
 
-    GIoU alone would teach sizes that are a tenth too large, which a tracker that follows its own boxes multiplies.
-
     Args:
         maps: the answer.
         boxes: targets `B×4` as `x, y, w, h` in fractions of the search crop, `nan` where the target is absent.
@@ -227,7 +225,8 @@ def dense_center_objective(maps: CenterMaps, boxes: Tensor) -> Losses:
     cells = torch.stack(torch.meshgrid(grid, grid, indexing="xy"))
     predicted = torch.cat([(cells + maps.offset) / side, maps.size], dim=1).permute(0, 2, 3, 1)
     truth = known[:, None, None, :].expand_as(predicted)
-    weight = heat / heat.sum().clamp(min=1e-6)
+    # Every target weighs the same: heat grows with size, and weight by heat alone would teach sizes too large.
+    weight = heat / heat.sum(dim=(1, 2), keepdim=True).clamp(min=1e-6) / present.sum().clamp(min=1)
     return Losses(
         {
             "focal": focal(maps.score[:, 0], heat),

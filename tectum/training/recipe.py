@@ -130,7 +130,10 @@ def read_recipe(name: str, changes: list[str] | None = None) -> Recipe:
     except (OmegaConfBaseException, YAMLError, ValueError) as error:
         sentence = str(error).splitlines()[0]
         place = getattr(error, "full_key", None)
-        raise RecipeError(f"The recipe {name} cannot be used{f' at {place}' if place else ''}: {sentence}") from None
+        raise RecipeError(
+            f"The recipe {name} cannot be used{f' at {place}' if place else ''} ({sentence}): write settings as "
+            "NAME=VALUE, with names and kinds of values as in the recipe nano."
+        ) from None
     assert isinstance(recipe, Recipe)
     return _checked(recipe, name)
 
