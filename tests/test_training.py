@@ -172,6 +172,13 @@ def test_crops_that_a_system_cannot_take_are_refused() -> None:
         check_crops(system, procedural("system=ostrack-b256"))
 
 
+def test_statistics_are_fixed_once_the_run_settles(tmp_path: Path) -> None:
+    training = Training(procedural("settle=0.5"), tmp_path)
+    means = [training.system.state_dict()["head.enter.1.running_mean"].clone() for _ in training.run()]
+    assert not torch.equal(means[0], means[1])
+    assert torch.equal(means[2], means[3])
+
+
 def test_a_folder_of_another_recipe_is_refused(tmp_path: Path) -> None:
     list(Training(procedural("batches=1"), tmp_path).run())
     with pytest.raises(RecipeError, match="another recipe"):

@@ -160,8 +160,22 @@ class Training:
             overlaps.append(iou(boxes, batch.boxes))
         return float(torch.cat(overlaps).nanmean())
 
+    def _settle(self) -> None:
+        """From the recipe's point on, fixes the statistics of batch normalisation at their running average."""
+        start = round(self.recipe.batches * (1 - self.recipe.settle))
+        if self.done < start:
+            return
+        if self.done == start:
+            averages = dict(self.averaged.module.named_buffers())
+            for name, buffer in self.system.named_buffers():
+                buffer.copy_(averages[name])
+        for module in self.system.modules():
+            if isinstance(module, nn.BatchNorm2d):
+                module.eval()
+
     def _step(self, batch: Batch) -> dict[str, float]:
         self.system.train()
+        self._settle()
         with torch.autocast(self.device.type, torch.bfloat16, enabled=self.recipe.precision == "bf16"):
             losses = self.system.objective(batch)
         self.optimiser.zero_grad()

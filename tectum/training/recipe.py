@@ -70,6 +70,7 @@ class Recipe:
         lone: share of batches with RGB alone.
         workers: processes that make pairs; 0 makes them in the training process.
         precision: `fp32` or `bf16`.
+        settle: share of the run, at its end, in which batch normalisation uses fixed statistics, as in tracking.
         optimiser: how weights move.
         footage: real material.
         mixture: which pairs.
@@ -89,6 +90,7 @@ class Recipe:
     lone: float = 0.6
     workers: int = 1
     precision: str = "fp32"
+    settle: float = 0.0
     optimiser: Optimiser = field(default_factory=Optimiser)
     footage: FootageFolders = field(default_factory=FootageFolders)
     mixture: Mixture = field(default_factory=Mixture)
@@ -152,6 +154,8 @@ def _text(name: str) -> str:
 def _checked(recipe: Recipe, name: str) -> Recipe:
     if recipe.precision not in ("fp32", "bf16"):
         raise RecipeError(f"The recipe {name} asks for precision '{recipe.precision}': use fp32 or bf16.")
+    if not 0 <= recipe.settle <= 1:
+        raise RecipeError(f"The recipe {name} sets settle to {recipe.settle}: it is a share, from 0 to 1.")
     for setting in ("batches", "batch_size", "checkpoint_every"):
         if getattr(recipe, setting) < 1:
             raise RecipeError(f"The recipe {name} sets {setting} to {getattr(recipe, setting)}: it must be 1 or more.")

@@ -50,8 +50,8 @@ def logged(steps: Iterable[Step], folder: Path, done: int) -> Iterator[Step]:
         raise RecipeError("Training writes a TensorBoard log: install it with pip install 'tectum[train]'.") from None
     path = folder / "log.csv"
     kept = rows_until(path, done)
-    with SummaryWriter(str(folder), purge_step=done) as board, path.open("w") as table:
-        table.writelines(kept)
+    path.write_text("".join(kept))
+    with SummaryWriter(str(folder), purge_step=done) as board, path.open("a") as table:
         for step in steps:
             if not kept:
                 kept = [",".join(("batch", *step.losses, "overlap", "rate", "speed")) + "\n"]
