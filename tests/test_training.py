@@ -263,6 +263,16 @@ def test_nano_takes_any_senses_and_stays_small() -> None:
         assert maps.size.shape == maps.offset.shape == (2, 2, 32, 32)
 
 
+def test_nano_measures_the_template_exactly() -> None:
+    torch.manual_seed(0)
+    nano, view = Nano().eval(), {Modality.RGB: torch.randn(2, 3, 128, 128)}
+    torch.nn.init.normal_(nano.head.box.bias, std=0.3)
+    box = torch.tensor([[0.3, 0.2, 0.4, 0.6], [0.25, 0.25, 0.5, 0.5]])
+    maps = nano(nano.embed(view, Prompt(box=box)), view)
+    measured = maps.size[..., 7:9, 7:9].log().mean(dim=(2, 3)).exp()
+    torch.testing.assert_close(measured, box[:, 2:], rtol=1e-4, atol=0)
+
+
 def test_nano_learns_from_every_sense() -> None:
     torch.manual_seed(0)
     nano = Nano()

@@ -139,29 +139,43 @@ class Nano(System):
         return self.gate(list(trunk.chunk(len(each))))  # type: ignore[no-any-return]
 
     def embed(self, template: Views, prompt: Prompt) -> Template:
-        """Keeps the template's features, its keys and values for matching, and the target's size in pixels."""
+        """Keeps the template's summary, its keys and values for matching, and the target's size in pixels.
+
+        In evaluation the network first measures the target in the template itself. Its ratio should be 1 there; what
+        it says instead is its error on this target, and is taken off the size.
+        """
         features = self.features(template)
         side = features.shape[-1]
         box = prompt.box if prompt.box is not None else features.new_tensor([0.25, 0.25, 0.5, 0.5])
         places = target_places(box.expand(len(features), 4).to(features), side)
-        return {
+        kept = {
             "summary": mean_inside(features, places[:, :1]),
             "key": self.key(features),
             "value": torch.cat([self.value(features), places], dim=1),
             "size": box.expand(len(features), 4)[:, 2:].float() * side * STRIDE,
         }
+        if not self.training:
+            ratio = self.answer(kept, features)[2]
+            middle = slice(side // 2 - 1, side // 2 + 1)
+            kept["size"] = kept["size"] / ratio[..., middle, middle].mean(dim=(2, 3)).exp()
+        return kept
 
     def forward(self, template: Template, search: Views) -> CenterMaps:
         """Finds the targets; maps have a cell for every 8 pixels of the search crop."""
         features = self.features(search)
+        score, offset, ratio = self.answer(template, features)
+        size = template["size"][:, :, None, None] / (features.shape[-1] * STRIDE) * ratio.exp()
+        return CenterMaps(score, size, offset)
+
+    def answer(self, template: Template, features: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+        """Score `B×1×S×S`, offset `B×2×S×S` in cells and log size ratio `B×2×S×S` for features `B×C×S×S`."""
         compared = [
             self.correlated(features * template["summary"]),
             *self.matched(template, features),
             self.look(features),
         ]
         score, offset, ratio = self.head(torch.cat(compared, dim=1))
-        size = template["size"][:, :, None, None] / (features.shape[-1] * STRIDE) * ratio.exp()
-        return CenterMaps(score, size, offset)
+        return score, offset, ratio
 
     def matched(self, template: Template, features: Tensor) -> tuple[Tensor, Tensor]:
         """What the matched template cells say at each place `B×(C/4+4)×S×S`, and their votes `B×1×S×S`."""
@@ -172,7 +186,7 @@ class Nano(System):
         return read, votes(match * inside, template["key"].shape[-1])
 
     def objective(self, batch: Batch) -> Losses:
-        """Focal loss on the score; GIoU and L1 wherever the heat of a target is; absent targets (`nan`) score 0."""
+        """`dense_center_objective` on the answer."""
         maps = self(self.embed(batch.template, batch.prompt), batch.search)
         return dense_center_objective(maps, batch.boxes)
 
