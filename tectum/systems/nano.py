@@ -110,7 +110,7 @@ class Nano(System):
             senses=Modality,
             required=(),
             crops=Crops(template_size=128, search_size=256),
-            decoding=Decoding(window=0.5, change_penalty=0.15, smoothing=0.6, threshold=0.2),
+            decoding=Decoding(window=0.65, change_penalty=0.25, smoothing=0.3, threshold=0.2),
         )
         config = config or NanoConfig()
         width = config.width

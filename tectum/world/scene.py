@@ -205,9 +205,9 @@ class Scene:
     def _post(self) -> Actor:
         """A narrow thing that stands before the target's way."""
         thing = made_sprite(self._rng, self._surface())
-        tall = math.log(0.3 * self.size[1] / thing.size[1])
+        tall = math.log(0.22 * self.size[1] / thing.size[1])
         width, height = self.size
-        return Actor(thing, still(width / 2), still(height / 2), still(tall), still(-1.0), still(0.0))
+        return Actor(thing, still(width / 2), still(height / 2), still(tall), still(-1.8), still(0.0))
 
 
 def _seen_heat(heat: Field) -> Image:
