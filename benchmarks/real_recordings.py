@@ -1,6 +1,6 @@
 """Success AUC of nano on real recordings, beside a static box and OpenCV's KCF and CSRT.
 
-    python benchmarks/real_recordings.py ../shared/real/rgb [--weights FILE]
+    python -m benchmarks.real_recordings ../shared/real/rgb [--weights FILE]
 
 KCF and CSRT need `pip install opencv-contrib-python-headless` in place of `opencv-python-headless`; without it they
 are left out. The score is the mean over 21 thresholds of the share of annotated frames, the first left out, whose
@@ -13,12 +13,13 @@ import argparse
 import time
 from collections.abc import Callable, Iterable
 from pathlib import Path
+from typing import Any
 
-import cv2
 import numpy as np
 import numpy.typing as npt
 
 import tectum
+from benchmarks.rivals import opencv_trackers
 from tectum.evaluation.metrics import overlaps, success_auc
 from tectum.frames import Frame, Modality
 from tectum.geometry import Box
@@ -42,15 +43,15 @@ def with_tectum(tracker: tectum.Tracker) -> Follow:
     return follow
 
 
-def with_opencv(make: Callable[[], object]) -> Follow:
+def with_opencv(make: Callable[[], Any]) -> Follow:
     """A tracker of OpenCV's, which keeps its last box where it finds nothing."""
 
     def follow(frames: list[Frame], box: Box) -> Iterable[tuple[float, ...]]:
         tracker = make()
-        tracker.init(_bgr(frames[0]), tuple(round(value) for value in box))  # type: ignore[attr-defined]
+        tracker.init(_bgr(frames[0]), tuple(round(value) for value in box))
         last: tuple[float, ...] = box
         for frame in frames[1:]:
-            found, answer = tracker.update(_bgr(frame))  # type: ignore[attr-defined]
+            found, answer = tracker.update(_bgr(frame))
             last = tuple(answer) if found else last
             yield last
 
@@ -61,25 +62,15 @@ def _bgr(frame: Frame) -> npt.NDArray[np.uint8]:
     return np.ascontiguousarray(frame.images[Modality.RGB][..., ::-1])  # type: ignore[index]
 
 
-def rivals() -> dict[str, Follow]:
-    """Whatever classical trackers this OpenCV has."""
-    found: dict[str, Follow] = {"static": static}
-    for name in ("KCF", "CSRT"):
-        make = getattr(cv2, f"Tracker{name}_create", None) or getattr(
-            getattr(cv2, "legacy", None), f"Tracker{name}_create", None
-        )
-        if make is not None:
-            found[name] = with_opencv(make)
-    return found
-
-
 def main() -> None:
     """Prints a Markdown table: a row per recording, a column per tracker, mean AUC and frames per second below."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("folder", type=Path)
     parser.add_argument("--weights", type=Path)
     arguments = parser.parse_args()
-    trackers = {**rivals(), "nano": with_tectum(tectum.load("nano", weights=arguments.weights))}
+    trackers: dict[str, Follow] = {"static": static}
+    trackers |= {name: with_opencv(make) for name, make in opencv_trackers().items()}
+    trackers["nano"] = with_tectum(tectum.load("nano", weights=arguments.weights))
     print("| recording | frames | " + " | ".join(trackers) + " |\n" + "| --- " * (len(trackers) + 2) + "|")
     rows, seconds, count = [], dict.fromkeys(trackers, 0.0), 0
     for folder in sorted(path for path in arguments.folder.iterdir() if (path / "groundtruth.txt").is_file()):

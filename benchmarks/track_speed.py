@@ -16,6 +16,7 @@ import cv2
 import torch
 
 import tectum
+from benchmarks.rivals import opencv_trackers
 from benchmarks.walk import BOX, write_walk
 from tectum.frames import Frame, Modality
 from tectum.geometry import Box, Crop
@@ -78,16 +79,13 @@ def classical(folder: Path) -> dict[str, float]:
     """Frames per second of OpenCV's trackers on the same files, reading included."""
     files = sorted((folder / "rgb").iterdir())
     speeds = {}
-    for name in ("TrackerKCF", "TrackerCSRT"):
-        maker = getattr(cv2, name, None) or getattr(getattr(cv2, "legacy", None), name, None)
-        if maker is None:
-            continue
-        tracker = maker.create()
+    for name, make in opencv_trackers().items():
+        tracker = make()
         tracker.init(cv2.imread(str(files[0])), tuple(int(value) for value in BOX))
         begin = time.perf_counter()
         for file in files[1:]:
             tracker.update(cv2.imread(str(file)))
-        speeds[name.removeprefix("Tracker")] = (len(files) - 1) / (time.perf_counter() - begin)
+        speeds[name] = (len(files) - 1) / (time.perf_counter() - begin)
     return speeds
 
 

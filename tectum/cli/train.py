@@ -7,8 +7,6 @@ from typing import Annotated
 
 import typer
 
-from tectum.errors import RecipeError
-
 
 def train(
     recipe: Annotated[str, typer.Argument(help="Name of a recipe that ships with Tectum (nano), or a YAML file.")],
@@ -35,15 +33,6 @@ def train(
         changes.append(f"footage.root={footage}")
     chosen = read_recipe(recipe, changes)
     folder = out or Path("runs") / Path(recipe).stem
-    _make(folder)
     system = run_training(chosen, folder, str(usable_device(device)), quiet)
     weights = save(system, folder / f"{chosen.system}.safetensors", preset=chosen.system, half=True)
     typer.echo(f"weights: {weights}")
-
-
-def _make(folder: Path) -> None:
-    """Makes the folder of a run, or says why there can be none."""
-    try:
-        folder.mkdir(parents=True, exist_ok=True)
-    except OSError as error:
-        raise RecipeError(f"The folder {folder} cannot be made ({error.strerror}): give another with --out.") from None

@@ -23,6 +23,9 @@ MEAN = torch.tensor((0.485, 0.456, 0.406))
 DEVIATION = torch.tensor((0.229, 0.224, 0.225))
 """ImageNet's standard deviation of R, G, B in [0, 1]."""
 
+SCALE = 1 / (255 * DEVIATION)
+SHIFT = -MEAN / DEVIATION
+
 
 def normalise(crops: Tensor) -> Tensor:
     """Turns crops into a view: ImageNet's mean becomes 0 and its deviation 1.
@@ -33,9 +36,7 @@ def normalise(crops: Tensor) -> Tensor:
     Returns:
         `B×3×H×W` in float, on the device of the crops.
     """
-    scale = (1 / (255 * DEVIATION)).to(crops.device)
-    shift = (-MEAN / DEVIATION).to(crops.device)
-    return crops.float().mul_(scale).add_(shift).permute(0, 3, 1, 2)
+    return crops.float().mul_(SCALE.to(crops.device)).add_(SHIFT.to(crops.device)).permute(0, 3, 1, 2)
 
 
 Template: TypeAlias = dict[str, Tensor]

@@ -252,12 +252,15 @@ def dense_center_objective(maps: CenterMaps, boxes: Tensor) -> Losses:
 
 
 def _place_error(predicted: Tensor, truth: Tensor) -> Tensor:
-    """Distance of the centres in shares of the true size, smooth near zero; boxes `…×4` as `cx, cy, w, h`."""
-    error = (predicted[..., :2] - truth[..., :2]) / truth[..., 2:]
-    return F.smooth_l1_loss(error, torch.zeros_like(error), reduction="none", beta=0.05).mean(-1)
+    """Distance of the centres in shares of the true size; boxes `…×4` as `cx, cy, w, h`."""
+    return _smooth((predicted[..., :2] - truth[..., :2]) / truth[..., 2:])
 
 
 def _size_error(predicted: Tensor, truth: Tensor) -> Tensor:
-    """Distance of the sizes' logarithms, smooth near zero: too large costs what too small does."""
-    error = torch.log(predicted[..., 2:] / truth[..., 2:])
+    """Distance of the sizes' logarithms: too large costs what too small does."""
+    return _smooth(torch.log(predicted[..., 2:] / truth[..., 2:]))
+
+
+def _smooth(error: Tensor) -> Tensor:
+    """Mean absolute value over the last axis, smooth near zero."""
     return F.smooth_l1_loss(error, torch.zeros_like(error), reduction="none", beta=0.05).mean(-1)

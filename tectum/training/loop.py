@@ -6,6 +6,7 @@ import math
 import time
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 
@@ -56,12 +57,13 @@ class Training:
         device: where the network is.
 
     Raises:
-        RecipeError: if the folder is a file or holds a checkpoint that is damaged or of another recipe, or the
-            recipe does not suit the system.
+        RecipeError: if the folder cannot be made or holds a checkpoint that is damaged or of another recipe, or
+            the recipe does not suit the system.
     """
 
     def __init__(self, recipe: Recipe, folder: Path, device: str = "cpu") -> None:
         self.recipe, self.folder, self.device = recipe, folder, torch.device(device)
+        _make(folder)
         torch.manual_seed(recipe.seed)
         self.system = build(recipe.system, recipe.second)
         check_crops(self.system, recipe)
@@ -77,11 +79,7 @@ class Training:
         average = get_ema_multi_avg_fn(recipe.optimiser.averaging)  # type: ignore[no-untyped-call]
         self.averaged = AveragedModel(self.system, multi_avg_fn=average, use_buffers=True)
         self.maker = PairMaker(recipe.read_footage(), recipe.mixture, recipe.crops)
-        self.held_out = self._pairs(HELD_OUT, recipe.seed + 1_000_000)
         self.done = 0
-        if folder.is_file():
-            raise RecipeError(f"{folder} is a file: give a folder for the training with --out.")
-        folder.mkdir(parents=True, exist_ok=True)
         self._take_up()
 
     @property
@@ -149,12 +147,18 @@ class Training:
         rest = Subset(self._pairs(self.recipe.batches, self.recipe.seed), range(self.done, self.recipe.batches))
         return DataLoader(rest, batch_size=None, num_workers=workers, prefetch_factor=4 if workers else None)
 
+    @cached_property
+    def held_out(self) -> tuple[RawBatch, ...]:
+        """Batches that training never shows, made once."""
+        pairs = self._pairs(HELD_OUT, self.recipe.seed + 1_000_000)
+        return tuple(pairs[index] for index in range(HELD_OUT))
+
     @torch.inference_mode()
     def validate(self) -> float:
         """Mean overlap of the averaged weights' boxes with the truth, over pairs that training never shows."""
         overlaps = []
-        for index in range(len(self.held_out)):
-            batch = self.held_out[index].batch(self.device, 1.0)
+        for raw in self.held_out:
+            batch = raw.batch(self.device, 1.0)
             maps = self.result(self.result.embed(batch.template, batch.prompt), batch.search)
             boxes = from_centered(boxes_at(maps, maps.score.flatten(1).argmax(dim=1)))
             overlaps.append(iou(boxes, batch.boxes))
@@ -185,6 +189,14 @@ class Training:
         self.schedule.step()
         self.averaged.update_parameters(self.system)
         return {name: float(part.detach()) for name, part in losses.parts.items()}
+
+
+def _make(folder: Path) -> None:
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        reason = "it is a file" if folder.is_file() else error.strerror
+        raise RecipeError(f"The folder {folder} cannot be made ({reason}): give another with --out.") from None
 
 
 def check_crops(system: System, recipe: Recipe) -> None:
