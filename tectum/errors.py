@@ -29,3 +29,11 @@ class RecipeError(TectumError):
 
 class UnknownNameError(TectumError):
     """A preset, modality or command option that does not exist."""
+
+
+class BenchmarkError(TectumError):
+    """A sequence of a benchmark that is missing, renamed or damaged."""
+
+
+class ResultError(TectumError):
+    """A tracker's results that cannot be read or do not fit the benchmark."""

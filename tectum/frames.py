@@ -6,14 +6,16 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from enum import StrEnum
 from pathlib import Path
-from typing import Protocol
+from typing import TYPE_CHECKING, Protocol
 
 import numpy as np
 import numpy.typing as npt
-import torch
 
 from tectum.errors import SourceError, UnknownNameError
 from tectum.geometry import Box, Image
+
+if TYPE_CHECKING:
+    import torch
 
 
 class Modality(StrEnum):

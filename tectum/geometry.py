@@ -1,7 +1,8 @@
 """Boxes and crops: the only place where pixels of the image meet pixels of the crop.
 
 Boxes are `x, y, w, h` in float pixels, 0-based, where `x` and `y` are the left and top *edge*: pixel `i`
-covers the interval from `i` to `i + 1`. The array functions take numpy arrays and torch tensors alike.
+covers the interval from `i` to `i + 1`. The array functions take numpy arrays and torch tensors alike; PyTorch is
+imported only where a tensor comes in, so that what needs no network starts at once.
 """
 
 from __future__ import annotations
@@ -9,19 +10,21 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any, NamedTuple, TypeVar
+from typing import TYPE_CHECKING, Any, NamedTuple, TypeVar
 
 import cv2
 import numpy as np
 import numpy.typing as npt
-import torch
 
 from tectum.errors import BoxError
+
+if TYPE_CHECKING:
+    import torch
 
 Image = npt.NDArray[np.uint8]
 """An image `H×W×3`, 8 bit, RGB order."""
 
-Boxes = TypeVar("Boxes", npt.NDArray[np.floating], torch.Tensor)
+Boxes = TypeVar("Boxes", "npt.NDArray[np.floating]", "torch.Tensor")
 """Boxes `…×4` as a numpy array or a torch tensor."""
 
 
@@ -107,9 +110,11 @@ def from_centered(boxes: Boxes) -> Boxes:
 
 
 def _joined(like: Boxes, *parts: Boxes) -> Boxes:
-    if isinstance(like, torch.Tensor):
-        return torch.stack(parts, dim=-1)
-    return np.stack(parts, axis=-1)
+    if isinstance(like, np.ndarray):
+        return np.stack(parts, axis=-1)
+    import torch
+
+    return torch.stack(parts, dim=-1)
 
 
 def iou(first: Boxes, second: Boxes) -> Boxes:
@@ -135,7 +140,7 @@ def giou(first: Boxes, second: Boxes) -> Boxes:
 
 def _overlap(first: Boxes, second: Boxes) -> tuple[Boxes, Boxes, Boxes]:
     """Areas of intersection, union and smallest enclosing box; the latter two kept above zero."""
-    library = torch if isinstance(first, torch.Tensor) else np
+    library = _library(first)
     a, b = corners(first), corners(second)
     tiny = 1e-12
     inner = library.minimum(a[..., 2:], b[..., 2:]) - library.maximum(a[..., :2], b[..., :2])
@@ -145,6 +150,14 @@ def _overlap(first: Boxes, second: Boxes) -> tuple[Boxes, Boxes, Boxes]:
     union = first[..., 2] * first[..., 3] + second[..., 2] * second[..., 3] - overlap
     hull = outer[..., 0] * outer[..., 1]
     return overlap, union.clip(min=tiny), hull.clip(min=tiny)
+
+
+def _library(boxes: Boxes) -> Any:
+    if isinstance(boxes, np.ndarray):
+        return np
+    import torch
+
+    return torch
 
 
 def clip(box: Box, width: int, height: int, margin: float = 10) -> Box:
