@@ -5,6 +5,8 @@ PYTHON ?= python3
 VENV ?= .venv
 BIN := $(VENV)/bin
 INSTALLED := $(VENV)/.installed
+READY := $(VENV)/.ready
+PIP := $(BIN)/python -m pip install --quiet --disable-pip-version-check
 
 .DEFAULT_GOAL := help
 .PHONY: help demo test test-all lint format clean
@@ -21,13 +23,13 @@ test: lint ## lint, types, room contracts and the tests that take seconds
 test-all: lint ## the same with the slow tests
 	$(BIN)/python -m pytest -m "slow or not slow"
 
-lint: $(INSTALLED) ## lint, format check, types and room contracts
+lint: $(READY) ## lint, format check, types and room contracts
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
 	$(BIN)/lint-imports
 
-format: $(INSTALLED) ## mend what the linter can mend by itself
+format: $(READY) ## mend what the linter can mend by itself
 	$(BIN)/ruff check --fix .
 	$(BIN)/ruff format .
 
@@ -38,5 +40,10 @@ $(INSTALLED): pyproject.toml constraints.txt
 	@$(PYTHON) -c 'import sys; v = sys.version_info; sys.exit(None if v >= (3, 11) else \
 	  f"Tectum needs Python 3.11 or newer, but $(PYTHON) is {v[0]}.{v[1]}: run make with PYTHON=python3.11.")'
 	$(PYTHON) -m venv $(VENV)
-	$(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt -e '.[train,dev]'
+	$(PIP) -c constraints.txt -e .
+	@touch $@
+
+$(READY): $(INSTALLED) tests/peers.txt
+	$(PIP) -c constraints.txt -e '.[train,cluster,dev]'
+	$(PIP) --no-deps -r tests/peers.txt
 	@touch $@
