@@ -9,8 +9,9 @@ from collections.abc import Sequence as Order
 from dataclasses import dataclass, field
 from functools import cached_property
 from importlib.resources import files
+from itertools import chain
 from pathlib import Path
-from typing import ClassVar
+from typing import Any, ClassVar
 
 import numpy as np
 import numpy.typing as npt
@@ -47,7 +48,7 @@ class Truth:
     anchors: npt.NDArray[np.int64] | None = None
     length: int | None = None
 
-    @property
+    @cached_property
     def start(self) -> int:
         """The first row from which a tracker can start: a box with an area whose target is present.
 
@@ -81,18 +82,27 @@ class Lists:
         """Reads `lists/NAME.json`, which ships with the package.
 
         Its form: `{"splits": {SPLIT: [NAME, …]}, "attributes": {"names": [A, …], "flags": {NAME: "0101…"}},
-        "facts": {TABLE: {NAME: VALUE}}}`; attributes and facts may be missing.
+        "facts": {TABLE: {NAME: VALUE}}}`; attributes and facts may be missing. A split whose names are numbered is
+        `{"name": "…{:06d}", "numbers": [[FIRST, LAST], …]}`.
         """
         held = json.loads((files("tectum.benchmarks") / "lists" / f"{name}.json").read_text("utf-8"))
         table = held.get("attributes", {"names": [], "flags": {}})
         return cls(
-            splits={split: tuple(names) for split, names in held["splits"].items()},
+            splits={split: _names(each) for split, each in held["splits"].items()},
             attributes={
                 attribute: frozenset(name for name, flags in table["flags"].items() if flags[place] == "1")
                 for place, attribute in enumerate(table["names"])
             },
             facts=held.get("facts", {}),
         )
+
+
+def _names(split: list[str] | dict[str, Any]) -> tuple[str, ...]:
+    """The names of a split, listed or numbered."""
+    if isinstance(split, list):
+        return tuple(split)
+    spans = (range(first, last + 1) for first, last in split["numbers"])
+    return tuple(split["name"].format(number) for number in chain.from_iterable(spans))
 
 
 class Benchmark(ABC):

@@ -1,0 +1,97 @@
+"""`tectum data`: what of a benchmark's download is there."""
+
+from __future__ import annotations
+
+import json
+from collections import Counter, defaultdict
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+if TYPE_CHECKING:
+    from tectum.benchmarks.base import Benchmark
+    from tectum.benchmarks.checking import Finding
+
+DAMAGED = 2
+"""Exit code of a strict check of a download that is not whole."""
+
+_STATES = ("present", "missing", "damaged")
+
+data = typer.Typer(no_args_is_help=True, help="Look after downloaded benchmarks.")
+
+
+@data.command("check")
+def check(
+    benchmark: Annotated[str, typer.Argument(help="Name of a benchmark, such as lasher.")],
+    root: Annotated[Path, typer.Argument(help="Folder of its download.")],
+    split: Annotated[
+        list[str] | None, typer.Option(help="Split to look at; may be given again.", show_default="all of them")
+    ] = None,
+    as_json: Annotated[bool, typer.Option("--json", help="Print everything found as JSON.")] = False,
+    strict: Annotated[
+        bool, typer.Option("--strict", help=f"Leave with {DAMAGED} if anything is missing or damaged.")
+    ] = False,
+    quiet: Annotated[bool, typer.Option("--quiet", help="No progress bar.")] = False,
+) -> None:
+    """Tell what of a benchmark's download is there, missing or damaged; no more than a few images are opened."""
+    from tectum.benchmarks import find
+    from tectum.benchmarks.checking import whole_splits
+
+    chosen = find(benchmark)
+    splits = {each: chosen.names(root, each) for each in split or whole_splits(chosen)}
+    findings = _look(chosen, root, tuple(dict.fromkeys(name for names in splits.values() for name in names)), quiet)
+    typer.echo(_as_json(chosen.name, splits, findings) if as_json else _as_text(splits, findings))
+    if strict and any(finding.state != "present" for finding in findings.values()):
+        raise typer.Exit(DAMAGED)
+
+
+def _look(benchmark: Benchmark, root: Path, names: Sequence[str], quiet: bool) -> dict[str, Finding]:
+    """Checks sequences under a bar on the error stream, for disks can be slow."""
+    from rich.console import Console
+    from rich.progress import track
+
+    from tectum.benchmarks.checking import check_sequences
+
+    console = Console(stderr=True)
+    hidden = quiet or not console.is_terminal
+    findings = check_sequences(benchmark, root, names)
+    bar = track(findings, benchmark.title, len(names), console=console, transient=True, disable=hidden)
+    return {finding.name: finding for finding in bar}
+
+
+def _as_text(splits: Mapping[str, Sequence[str]], findings: Mapping[str, Finding]) -> str:
+    """A line per problem, each sequence named once, and a line per split; one that is not there at all is not spelt."""
+    begun = [names for names in splits.values() if any(findings[name].state != "missing" for name in names)]
+    told = frozenset(name for names in begun for name in names)
+    alike: defaultdict[tuple[str, str], list[str]] = defaultdict(list)
+    for finding in findings.values():
+        if finding.reason and finding.name in told:
+            alike[finding.state, finding.reason].append(finding.name)
+    problems = [f"{state}: {', '.join(names)}: {reason}" for (state, reason), names in alike.items()]
+    counts = [_summary(split, [findings[name] for name in names]) for split, names in splits.items()]
+    return "\n".join([*problems, *counts])
+
+
+def _summary(split: str, findings: Sequence[Finding]) -> str:
+    states = Counter(str(finding.state) for finding in findings)
+    if states["missing"] == len(findings):
+        return f"{split}: none of {len(findings)} sequences"
+    frames = f"{sum(finding.frames for finding in findings):,}".replace(",", " ")
+    there = f"{split}: {states['present']} of {len(findings)} sequences, {frames} frames"
+    return f"{there}; {states['missing']} missing, {states['damaged']} damaged"
+
+
+def _as_json(benchmark: str, splits: Mapping[str, Sequence[str]], findings: Mapping[str, Finding]) -> str:
+    """For each split, its sequences by how they are, and for each problem its reason."""
+    table = {
+        split: {
+            "sequences": len(names),
+            "frames": sum(findings[name].frames for name in names),
+            **{state: [name for name in names if findings[name].state == state] for state in _STATES},
+        }
+        for split, names in splits.items()
+    }
+    reasons = {name: finding.reason for name, finding in findings.items() if finding.reason}
+    return json.dumps({"benchmark": benchmark, "splits": table, "reasons": reasons}, indent=1, ensure_ascii=False)
