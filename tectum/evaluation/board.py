@@ -17,11 +17,13 @@ class Problem:
         sentence: what is wrong, with the file's or the sequence's name.
         tracker: whose results; `None` if the benchmark's own files are at fault.
         sequence: where, if it is about one.
+        sequences: where, if it is about several; the sentence may name only the first of them.
     """
 
     sentence: str
     tracker: str | None = None
     sequence: str | None = None
+    sequences: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -55,6 +57,7 @@ class Board:
         names: the sequences of the split that could be scored for at least their truth.
         attributes: for each attribute the sequences that have it.
         problems: what was found wrong, in order.
+        notices: sentences on what was guessed and is not wrong, such as the form of boxes.
     """
 
     benchmark: str
@@ -64,3 +67,4 @@ class Board:
     names: tuple[str, ...]
     attributes: Mapping[str, frozenset[str]] = field(default_factory=dict)
     problems: tuple[Problem, ...] = ()
+    notices: tuple[str, ...] = ()

@@ -7,11 +7,13 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
 from pathlib import Path
+from typing import ClassVar
 
 import numpy as np
 import numpy.typing as npt
 
 from tectum.benchmarks.base import Truth
+from tectum.errors import UnknownNameError
 
 Array = npt.NDArray[np.float64]
 
@@ -27,6 +29,18 @@ class Form(StrEnum):
     """Centre, width, height: 4 columns."""
     CORNERS = "corners"
     """Four corner points, clockwise from the top left: 8 columns."""
+
+    @classmethod
+    def of(cls, name: str | Form) -> Form:
+        """Reads a form from its name.
+
+        Raises:
+            UnknownNameError: if there is no such form.
+        """
+        try:
+            return cls(str(name).lower())
+        except ValueError:
+            raise UnknownNameError(f"There is no form '{name}' of boxes: use one of {', '.join(cls)}.") from None
 
 
 @dataclass(frozen=True)
@@ -97,11 +111,13 @@ class Protocol(ABC):
         name: by which `--convention` knows it.
         says: one or two sentences that stand under every table: whose convention, and what is peculiar to it.
         keys: the scores that it gives, in the order of tables; the first one ranks trackers.
+        abstains: whether a tracker may say that the target is absent: a row of `nan` is then an answer, not a fault.
     """
 
     name: str
     says: str
     keys: tuple[str, ...]
+    abstains: ClassVar[bool] = False
 
     @abstractmethod
     def tally(self, truths: Sequence[Truth], runs: Sequence[Sequence[Run]]) -> Tally:
