@@ -1,0 +1,218 @@
+"""What lenses and sensors make of a stage, for a whole batch at once."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from functools import cache
+from typing import TypeAlias
+
+import cv2
+import numpy as np
+import numpy.typing as npt
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+
+from tectum.frames import Modality
+
+Values: TypeAlias = npt.NDArray[np.floating]
+
+RISE, FALL = (0.86, 0.12, 0.12), (0.12, 0.12, 0.78)
+"""Colours of events of rising and of falling brightness in VisEvent's images, red first."""
+
+NOISE_TILE = 64
+"""Side of the tile of noise in pixels."""
+
+
+@dataclass(frozen=True)
+class Lens:
+    """How strongly light, lens and sensor change pictures.
+
+    Attributes:
+        light: largest relative change of brightness and contrast.
+        colour: largest relative change of each channel's gain, and of saturation.
+        dark: share of pairs whose colours are seen at dusk or by night.
+        grey: share of pairs without colour.
+        coarse: share of pairs seen at a lower resolution, as small targets are.
+        grain: largest deviation of the noise, of 1.
+    """
+
+    light: float = 0.25
+    colour: float = 0.3
+    dark: float = 0.12
+    grey: float = 0.15
+    coarse: float = 0.35
+    grain: float = 0.03
+
+
+View: TypeAlias = Callable[["Stage", slice], Tensor]
+"""Makes an image `b×3×S×S` or `b×1×S×S`, about 0 to 1, of a stage that holds the crops `slice` of the batch."""
+
+
+@dataclass(frozen=True)
+class Stage:
+    """What is there, in some crops of a batch; only what the wanted senses need.
+
+    Attributes:
+        colours: `b×3×S×S` in [0, 1].
+        heat: `b×1×S×S` in [0, 1].
+        near: `b×1×S×S` in [0, 1], 1 at the camera.
+        flow: `b×2×S×S`, movement across and down in pixels.
+    """
+
+    colours: Tensor
+    heat: Tensor
+    near: Tensor
+    flow: Tensor
+
+
+def sensor(sense: Modality, lens: Lens, count: int, setting: np.random.Generator, grain: np.random.Generator) -> View:
+    """Draws how one sense sees a batch.
+
+    Args:
+        sense: which.
+        lens: strengths.
+        count: crops in the batch.
+        setting: draws what both crops of a pair share.
+        grain: draws what is new in each image.
+    """
+    makers = {
+        Modality.RGB: _camera,
+        Modality.THERMAL: _thermal_camera,
+        Modality.DEPTH: _depth_camera,
+        Modality.EVENT: _event_camera,
+    }
+    return makers[sense](lens, count, setting, grain)
+
+
+def develop(image: Tensor, into: Tensor) -> None:
+    """Stores an image `b×3×S×S` or `b×1×S×S`, about 0 to 1, as `b×S×S×3` of 8 bit."""
+    image = image.clamp_(0, 1).mul_(255)
+    for channel in range(3):
+        into[..., channel] = image[:, channel % image.shape[1]]
+
+
+def _camera(lens: Lens, count: int, setting: np.random.Generator, grain: np.random.Generator) -> View:
+    gain = (
+        1 + setting.uniform(-lens.light, lens.light, (count, 1)) + setting.uniform(-0.5, 0.5, (count, 3)) * lens.colour
+    )
+    bias = setting.uniform(-0.5, 0.5, (count, 3)) * lens.light
+    saturation = 1 + setting.uniform(-lens.colour, lens.colour, count)
+    saturation[setting.random(count) < lens.grey] = 0
+    dark = np.where(setting.random(count) < lens.dark, setting.uniform(0.08, 0.5, count), 1.0)
+    # Gains, saturation and darkness are one matrix; each image adds a little change of light of its own.
+    own = 1 + grain.uniform(-0.3, 0.3, (count, 1)) * lens.light
+    mix = saturation[:, None, None] * np.eye(3) + (1 - saturation)[:, None, None] / 3
+    matrix = (gain * own * dark[:, None])[:, :, None] * mix
+    coarse, noise = _coarseness(lens.coarse, count, setting), _noise(lens.grain / np.sqrt(dark), 3, setting, grain)
+
+    def view(stage: Stage, rows: slice) -> Tensor:
+        colours = stage.colours.flatten(2)
+        image = torch.baddbmm(_on((bias * dark[:, None])[rows, :, None], colours), _on(matrix[rows], colours), colours)
+        return noise(coarse(image.view_as(stage.colours), rows), rows)
+
+    return view
+
+
+def _thermal_camera(lens: Lens, count: int, setting: np.random.Generator, grain: np.random.Generator) -> View:
+    gain, bias = setting.uniform(0.6, 1.3, count), setting.uniform(-0.15, 0.15, count)
+    inverted = setting.random(count) < 0.15
+    gain, bias = np.where(inverted, -gain, gain), bias + inverted
+    coarse = _coarseness(0.5 + lens.coarse / 2, count, setting)
+    noise = _noise(np.full(count, lens.grain), 1, setting, grain)
+
+    def view(stage: Stage, rows: slice) -> Tensor:
+        heat = stage.heat * _plain(gain[rows], stage.heat) + _plain(bias[rows], stage.heat)
+        return noise(coarse(heat, rows), rows)
+
+    return view
+
+
+def _depth_camera(lens: Lens, count: int, setting: np.random.Generator, grain: np.random.Generator) -> View:
+    """Stretched from nearest to farthest and shown in JET colours, as RGB-D trackers are given it; 0 where it fails."""
+    noise = _noise(np.full(count, lens.grain / 3), 1, setting, grain)
+    speck = _noise(np.ones(count), 1, setting, grain)
+    worst = setting.uniform(2.0, 3.5, count)
+
+    def view(stage: Stage, rows: slice) -> Tensor:
+        far = noise(1 - stage.near, rows)
+        low, high = far.amin(dim=(1, 2, 3), keepdim=True), far.amax(dim=(1, 2, 3), keepdim=True)
+        steps = ((far - low) / (high - low).clamp(min=1e-6) * 255).int().clamp_(0, 255)
+        steps[speck(torch.zeros_like(far), rows) > _plain(worst[rows], far)] = 0
+        return _jet().to(far.device)[steps[:, 0]].permute(0, 3, 1, 2)
+
+    return view
+
+
+def _event_camera(lens: Lens, count: int, setting: np.random.Generator, grain: np.random.Generator) -> View:
+    """Where brightness changes as everything moves by its flow: rises red, falls blue, as VisEvent draws them."""
+    noise, threshold = _noise(np.full(count, 0.03), 1, setting, grain), setting.uniform(0.08, 0.3, count)
+    ground = np.where(setting.random(count) < 0.75, 1.0, 0.0)
+
+    def view(stage: Stage, rows: slice) -> Tensor:
+        brightness = torch.log(stage.colours.mean(dim=1, keepdim=True) + 0.03)
+        size = brightness.shape[-1]
+        steps = torch.arange(size, device=brightness.device, dtype=torch.float32) + 0.5
+        x, y = steps[None, None, :] - stage.flow[:, 0], steps[None, :, None] - stage.flow[:, 1]
+        grid = torch.stack([x, y], dim=-1).mul_(2 / size).sub_(1)
+        before = F.grid_sample(brightness, grid, padding_mode="border", align_corners=False)
+        change, least = noise(brightness - before, rows), _plain(threshold[rows], brightness)
+        image = _plain(ground[rows], brightness).expand(-1, 3, size, size)
+        image = torch.where(change > least, _colour(RISE, brightness), image)
+        return torch.where(change < -least, _colour(FALL, brightness), image)
+
+    return view
+
+
+def _coarseness(share: float, count: int, setting: np.random.Generator) -> Callable[[Tensor, slice], Tensor]:
+    """Shows some images of the batch as if taken at a lower resolution."""
+    chosen, factor = setting.random(count) < share, float(setting.uniform(0.25, 0.7))
+
+    def change(image: Tensor, rows: slice) -> Tensor:
+        places = torch.from_numpy(np.flatnonzero(chosen[rows])).to(image.device)
+        side = image.shape[-1]
+        small = max(8, round(side * factor))
+        if len(places):
+            less = F.interpolate(image[places], (small, small), mode="bilinear")
+            image[places] = F.interpolate(less, (side, side), mode="bilinear")
+        return image
+
+    return change
+
+
+def _noise(
+    deviation: Values, channels: int, setting: np.random.Generator, grain: np.random.Generator
+) -> Callable[[Tensor, slice], Tensor]:
+    """Adds noise of a deviation per image: a small tile, repeated, costs a tenth of fresh noise and looks the same."""
+    tile = torch.from_numpy(grain.standard_normal((1, channels, NOISE_TILE, NOISE_TILE)).astype(np.float32))
+    strength = deviation * setting.uniform(0, 1, len(deviation))
+
+    def change(image: Tensor, rows: slice) -> Tensor:
+        side = image.shape[-1]
+        repeats = -(-side // NOISE_TILE)
+        whole = tile.to(image.device).repeat(1, 1, repeats, repeats)[..., :side, :side]
+        return image.addcmul_(whole, _plain(strength[rows], image))
+
+    return change
+
+
+@cache
+def _jet() -> Tensor:
+    """The JET colours `256×3` in [0, 1], red first."""
+    ramp = np.arange(256, dtype=np.uint8)[None]
+    colours = cv2.cvtColor(cv2.applyColorMap(ramp, cv2.COLORMAP_JET), cv2.COLOR_BGR2RGB)[0]
+    return torch.from_numpy(colours.astype(np.float32) / 255)
+
+
+def _on(values: Values, like: Tensor) -> Tensor:
+    return torch.from_numpy(np.asarray(values, np.float32)).to(like.device)
+
+
+def _plain(values: Values, like: Tensor) -> Tensor:
+    """One value per image, ready to be broadcast over it."""
+    return _on(values, like)[:, None, None, None]
+
+
+def _colour(colour: tuple[float, float, float], like: Tensor) -> Tensor:
+    return torch.tensor(colour, device=like.device)[None, :, None, None]
