@@ -27,6 +27,9 @@ class ViTConfig:
         eliminate_at: blocks (from 0) after whose attention candidates are eliminated.
         keep: share of the search tokens that each elimination keeps.
         watch: which template tokens judge the candidates.
+        stem: channels of convolutions that each halve the image before the last one makes tokens of it; together
+            they span a patch. None for one projection, as in ViT. A small network learns far faster with them
+            (Xiao et al., "Early Convolutions Help Transformers See Better", NeurIPS 2021).
     """
 
     template_size: int = 128
@@ -40,6 +43,7 @@ class ViTConfig:
     eliminate_at: tuple[int, ...] = ()
     keep: float = 0.7
     watch: Watch = Watch.CENTER
+    stem: tuple[int, ...] = ()
 
     @property
     def template_side(self) -> int:
@@ -68,15 +72,24 @@ class JointTokens:
 
 
 class PatchEmbedding(nn.Module):
-    """Cuts an image into patches and projects each to a token."""
+    """Cuts an image into patches and projects each to a token, after a convolutional stem if the config has one."""
 
-    def __init__(self, patch: int, width: int) -> None:
+    def __init__(self, config: ViTConfig) -> None:
         super().__init__()
-        self.proj = nn.Conv2d(3, width, patch, stride=patch)
+        if config.stem and config.patch != 2 ** (len(config.stem) + 1):
+            raise ValueError(f"A stem of {len(config.stem)} layers and a patch of {config.patch} pixels do not fit.")
+        self.stem = nn.Sequential()
+        inputs = 3
+        for channels in config.stem:
+            self.stem.append(nn.Sequential(nn.Conv2d(inputs, channels, 3, stride=2, padding=1), nn.GELU()))
+            inputs = channels
+        size, padding = (3, 1) if config.stem else (config.patch, 0)
+        stride = 2 if config.stem else config.patch
+        self.proj = nn.Conv2d(inputs, config.width, size, stride=stride, padding=padding)
 
     def forward(self, image: Tensor) -> Tensor:
         """Maps `B×3×H×W` to tokens `B×HW/patch²×C`, row by row."""
-        tokens: Tensor = self.proj(image)
+        tokens: Tensor = self.proj(self.stem(image))
         return tokens.flatten(2).transpose(1, 2)
 
 
@@ -198,7 +211,7 @@ class JointViT(nn.Module):
     def __init__(self, config: ViTConfig) -> None:
         super().__init__()
         self.config = config
-        self.patch_embed = PatchEmbedding(config.patch, config.width)
+        self.patch_embed = PatchEmbedding(config)
         self.template_positions = nn.Parameter(torch.zeros(1, config.template_side**2, config.width))
         self.search_positions = nn.Parameter(torch.zeros(1, config.search_side**2, config.width))
         last = max(config.depth - 1, 1)

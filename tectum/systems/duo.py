@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from functools import partial
 
 import torch
 from torch import Tensor
@@ -21,6 +22,7 @@ from tectum.systems.ostrack import (
     BASE_256,
     ORIGINALS,
     RENAMES,
+    TINY,
     UNUSED,
     OSTrackConfig,
     embed_branch,
@@ -88,8 +90,8 @@ class Duo(System):
 
     @classmethod
     def presets(cls) -> Mapping[str, Callable[[Modality], System]]:
-        """`duo-b256`, on RGB and the second sense."""
-        return {"duo-b256": cls}
+        """`duo-b256` and `duo-tiny`, on RGB and the second sense."""
+        return {"duo-b256": cls, "duo-tiny": partial(cls, config=DuoConfig(TINY))}
 
     @property
     def branches(self) -> dict[Modality, JointViT]:
@@ -123,9 +125,12 @@ class Duo(System):
         return center_objective(maps, batch.boxes)
 
     def trainable(self) -> tuple[Group, ...]:
-        """The head, and the branches at a tenth of the learning rate."""
+        """The head, and the branches at their share of the learning rate, a tenth as published."""
         backbones = [branch for branch in (self.rgb, self.other) if branch is not None]
         return (
             Group(tuple(self.head.parameters())),
-            Group(tuple(parameter for branch in backbones for parameter in branch.parameters()), rate=0.1),
+            Group(
+                tuple(parameter for branch in backbones for parameter in branch.parameters()),
+                rate=self.config.branch.backbone_rate,
+            ),
         )

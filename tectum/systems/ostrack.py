@@ -71,6 +71,7 @@ class OSTrackConfig:
         head: channels of the head's first layer.
         elimination_start: training progress at which elimination begins.
         elimination_end: training progress from which it keeps only `vit.keep`.
+        backbone_rate: learning rate of the backbone over the head's; 1 where it does not start from other weights.
     """
 
     vit: ViTConfig = field(default_factory=ViTConfig)
@@ -78,6 +79,7 @@ class OSTrackConfig:
     head: int = 256
     elimination_start: float = 20 / 300
     elimination_end: float = 100 / 300
+    backbone_rate: float = 0.1
 
     @property
     def crops(self) -> Crops:
@@ -91,6 +93,12 @@ BASE_384_CE = OSTrackConfig(
     replace(BASE_256_CE.vit, template_size=192, search_size=384),
     search_factor=5.0,
 )
+TINY = OSTrackConfig(
+    ViTConfig(64, 128, width=160, depth=5, heads=4, drop_path=0.0, stem=(24, 48, 96)),
+    head=64,
+    backbone_rate=1.0,
+)
+"""Small enough to be trained from nothing on two CPU cores."""
 
 
 def embed_branch(backbone: JointViT, image: Tensor, prompt: Prompt) -> Template:
@@ -128,8 +136,13 @@ class OSTrack(System):
 
     @classmethod
     def presets(cls) -> Mapping[str, Callable[[Modality], System]]:
-        """`ostrack-b256`, `ostrack-b256-ce` and `ostrack-b384-ce`, as published; all see RGB alone."""
-        configs = {"ostrack-b256": BASE_256, "ostrack-b256-ce": BASE_256_CE, "ostrack-b384-ce": BASE_384_CE}
+        """`ostrack-b256`, `ostrack-b256-ce` and `ostrack-b384-ce` as published, and `ostrack-tiny`; all see RGB alone."""
+        configs = {
+            "ostrack-b256": BASE_256,
+            "ostrack-b256-ce": BASE_256_CE,
+            "ostrack-b384-ce": BASE_384_CE,
+            "ostrack-tiny": TINY,
+        }
         return {name: partial(_build, config) for name, config in configs.items()}
 
     def embed(self, template: Views, prompt: Prompt) -> Template:
@@ -150,10 +163,10 @@ class OSTrack(System):
         return center_objective(maps, batch.boxes)
 
     def trainable(self) -> tuple[Group, ...]:
-        """The head, and the backbone at a tenth of the learning rate."""
+        """The head, and the backbone at its share of the learning rate, a tenth as published."""
         return (
             Group(tuple(self.head.parameters())),
-            Group(tuple(self.backbone.parameters()), rate=0.1),
+            Group(tuple(self.backbone.parameters()), rate=self.config.backbone_rate),
         )
 
 
