@@ -8,7 +8,11 @@ import typer
 from typer.core import TyperGroup
 
 from tectum import __version__
+from tectum.cli.data import data
 from tectum.cli.demo import demo
+from tectum.cli.evaluate import evaluate
+from tectum.cli.score import score
+from tectum.cli.submit import submit
 from tectum.cli.track import track
 from tectum.cli.train import train
 from tectum.errors import TectumError
@@ -61,6 +65,10 @@ def main(
 
 app.command("demo")(demo)
 app.command("track")(track)
+app.command("score")(score)
+app.command("evaluate")(evaluate)
+app.command("submit")(submit)
+app.add_typer(data, name="data")
 app.command("train")(train)
 
 

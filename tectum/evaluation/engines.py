@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import multiprocessing
 import os
+import re
 import signal
+import socket
 import sys
 from abc import ABC, abstractmethod
 from collections.abc import Iterator, Sequence
@@ -230,11 +232,11 @@ class RayActors(Crew):
         options: dict[str, Any] = {"address": address} if address else {"address": "local", "num_cpus": self.size}
         if not address:
             options["include_dashboard"] = False
+        _check_reachable(address)
         try:
             self._ray.init(log_to_driver=False, logging_level="error", **options)
         except (ConnectionError, ValueError, RuntimeError) as error:
-            reason = str(error).strip().splitlines()[0]
-            raise TectumError(f"No Ray cluster answers at '{address}' ({reason}): give its --address.") from None
+            raise _no_cluster(address, str(error).strip().splitlines()[0]) from None
 
     def hand(self, member: int, jobs: Sequence[Job]) -> None:
         """Calls the actor, which is made where needed."""
@@ -276,3 +278,18 @@ def _import_ray() -> Any:
     except ImportError:
         raise TectumError("The engine 'ray' needs Ray: install it with pip install 'tectum[cluster]'.") from None
     return ray
+
+
+def _check_reachable(address: str | None) -> None:
+    """Tells at once that nothing listens at an address, which Ray would take minutes to find out."""
+    found = re.fullmatch(r"(?:ray://)?\[?([^\[\]]+?)\]?:(\d+)", address or "")
+    if found is None:
+        return
+    try:
+        socket.create_connection((found[1], int(found[2])), timeout=PATIENCE).close()
+    except OSError as error:
+        raise _no_cluster(address, error.strerror or str(error)) from None
+
+
+def _no_cluster(address: str | None, reason: str) -> TectumError:
+    return TectumError(f"No Ray cluster answers at '{address}' ({reason}): give the --address that ray start printed.")

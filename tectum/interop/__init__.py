@@ -1,0 +1,1 @@
+"""Other programs of the field: their files, written as they want them."""
