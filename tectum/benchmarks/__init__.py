@@ -12,6 +12,7 @@ from tectum.benchmarks.depthtrack import DepthTrack
 from tectum.benchmarks.fe108 import FE108
 from tectum.benchmarks.got10k import GOT10k
 from tectum.benchmarks.gtot import GTOT
+from tectum.benchmarks.imagenetvid import ImageNetVID
 from tectum.benchmarks.lasher import LasHeR
 from tectum.benchmarks.lasot import LaSOT
 from tectum.benchmarks.lasot_ext import LaSOTExt
@@ -21,9 +22,11 @@ from tectum.benchmarks.rgbd1k import RGBD1K
 from tectum.benchmarks.rgbt210 import RGBT210
 from tectum.benchmarks.rgbt234 import RGBT234
 from tectum.benchmarks.tnl2k import TNL2K
+from tectum.benchmarks.trackingnet import TrackingNet
 from tectum.benchmarks.visevent import VisEvent
 from tectum.benchmarks.votrgbd2022 import VOTRGBD2022
 from tectum.benchmarks.vtuav import VTUAV
+from tectum.benchmarks.youtubebb import YouTubeBB
 from tectum.errors import UnknownNameError
 
 _KNOWN: tuple[Benchmark, ...] = (
@@ -44,6 +47,9 @@ _KNOWN: tuple[Benchmark, ...] = (
     LaSOTExt(),
     OTB99Lang(),
     GOT10k(),
+    TrackingNet(),
+    ImageNetVID(),
+    YouTubeBB(),
     Plain(),
 )
 

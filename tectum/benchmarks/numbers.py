@@ -12,8 +12,9 @@ from tectum.errors import TectumError
 
 Array = npt.NDArray[np.float64]
 
-_TO_BLANKS = bytes.maketrans(b",;\t\r", b"  \x20\n")
+_TO_BLANKS = bytes.maketrans(b",;\t", b"   ")
 _MARK = b"\xef\xbb\xbf"
+_HOLES = (b",,", b"\n,", b";;", b"\n;")
 _SHOWN = 40
 
 
@@ -24,8 +25,8 @@ class NumbersError(TectumError):
 def read_rows(path: Path) -> Array:
     """Reads a table of numbers, one row a line, whatever stands between them.
 
-    Columns may be parted by commas, semicolons, tabs or blanks, lines by any line end; empty lines are skipped and
-    a last line end may be missing. `nan` and `inf` are numbers.
+    Columns may be parted by commas, semicolons, tabs or blanks, lines by any line end; empty lines are skipped, and
+    the last line end may be missing. `nan` and `inf` are numbers, an empty field is none.
 
     Args:
         path: a text file.
@@ -58,15 +59,28 @@ def parse_rows(content: bytes, path: Path) -> Array:
     """
     text = content.removeprefix(_MARK)
     if b"\r" in text:
-        text = text.replace(b"\r\n", b"\n")
-    text = text.translate(_TO_BLANKS)
-    columns = _regular_columns(text) or _columns(path, text)
-    numbers = _parsed(text, np.int64) if b"." not in text else None
+        text = text.replace(b"\r\n", b"\n").replace(b"\r", b"\n")
+    blanked = text.translate(_TO_BLANKS)
+    columns = _regular_columns(blanked)
+    if not columns:
+        _refuse_holes(path, text)
+        columns = _columns(path, blanked)
+    numbers = _parsed(blanked, np.int64) if b"." not in blanked else None
     if numbers is None:
-        numbers = _parsed(text, np.float64)
+        numbers = _parsed(blanked, np.float64)
     if numbers is None:
-        raise NumbersError(_stranger(path, text))
+        raise NumbersError(_stranger(path, blanked))
     return numbers.astype(np.float64, copy=False).reshape(-1, columns)
+
+
+def _refuse_holes(path: Path, text: bytes) -> None:
+    """Raises if a field is empty: skipped like a blank, it would shift all that follows."""
+    places = [place for hole in _HOLES if (place := text.find(hole)) >= 0]
+    if text.startswith((b",", b";")):
+        places.append(0)
+    if places:
+        line = text.count(b"\n", 0, min(places) + 1) + 1
+        raise NumbersError(f"{path} has an empty field in line {line}: write nan where there is no number.")
 
 
 def _parsed(text: bytes, kind: type[np.int64 | np.float64]) -> npt.NDArray[np.int64 | np.float64] | None:

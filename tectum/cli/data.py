@@ -1,4 +1,4 @@
-"""`tectum data`: what of a benchmark's download is there."""
+"""`tectum data`: what of a benchmark's download is there, and its sequences in shards."""
 
 from __future__ import annotations
 
@@ -45,6 +45,31 @@ def check(
     typer.echo(_as_json(chosen.name, splits, findings) if as_json else _as_text(splits, findings))
     if strict and any(finding.state != "present" for finding in findings.values()):
         raise typer.Exit(DAMAGED)
+
+
+@data.command("shard")
+def shard(
+    benchmark: Annotated[str, typer.Argument(help="Name of a benchmark, such as lasher.")],
+    root: Annotated[Path, typer.Argument(help="Folder of its download.")],
+    out: Annotated[Path, typer.Argument(help="Folder for the shards.")],
+    split: Annotated[str, typer.Option(help="Which split.")] = "train",
+    size: Annotated[int, typer.Option(help="Megabytes in a shard.", min=1)] = 1024,
+    quiet: Annotated[bool, typer.Option("--quiet", help="No progress bar.")] = False,
+) -> None:
+    """Store a split's sequences in a few large files, with checksums, for disks and stores slow with small ones."""
+    from rich.console import Console
+    from rich.progress import track
+
+    from tectum.benchmarks import find
+    from tectum.training.sharding import write_shards
+    from tectum.training.videos import FolderClips
+
+    clips = FolderClips(find(benchmark), root, split)
+    console = Console(stderr=True)
+    hidden = quiet or not console.is_terminal
+    written = write_shards(clips, out, size << 20)
+    bar = track(written, clips.name, len(clips), console=console, transient=True, disable=hidden)
+    typer.echo(f"{sum(1 for _ in bar)} sequences of {clips.name} are in {out}")
 
 
 def _look(benchmark: Benchmark, root: Path, names: Sequence[str], quiet: bool) -> dict[str, Finding]:

@@ -72,6 +72,8 @@ class Batch:
         boxes: the target in the search crop, `B×4` as `x, y, w, h` in fractions of the crop's side.
         prompt: sentences and the target's box in the template crop.
         progress: how much of the training is done, in [0, 1].
+        elimination: how far the elimination of candidates is warmed up, from 0, where all are kept, to 1; `None` as
+            the system has it by its own account of the progress.
     """
 
     template: Views
@@ -79,6 +81,7 @@ class Batch:
     boxes: Tensor
     prompt: Prompt = field(default_factory=Prompt)
     progress: float = 0.0
+    elimination: float | None = None
 
 
 @dataclass(frozen=True)

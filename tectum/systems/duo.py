@@ -120,7 +120,7 @@ class Duo(System):
 
     def objective(self, batch: Batch) -> Losses:
         """OSTrack's loss on the joint head."""
-        keep = training_keep(self.config.branch, batch.progress)
+        keep = training_keep(self.config.branch, batch)
         maps = self._answer(self.embed(batch.template, batch.prompt), batch.search, keep)
         return center_objective(maps, batch.boxes)
 

@@ -158,7 +158,7 @@ class OSTrack(System):
 
     def objective(self, batch: Batch) -> Losses:
         """OSTrack's loss, with elimination warmed up by the batch's progress."""
-        keep = training_keep(self.config, batch.progress)
+        keep = training_keep(self.config, batch)
         maps = self._answer(self.embed(batch.template, batch.prompt), batch.search, keep)
         return center_objective(maps, batch.boxes)
 
@@ -170,9 +170,11 @@ class OSTrack(System):
         )
 
 
-def training_keep(config: OSTrackConfig, progress: float) -> float:
+def training_keep(config: OSTrackConfig, batch: Batch) -> float:
     """The share of candidates kept at this point of the training, in (0, 1]."""
-    return keep_ratio(progress, config.elimination_start, config.elimination_end, config.vit.keep)
+    if batch.elimination is not None:
+        return keep_ratio(batch.elimination, 0, 1, config.vit.keep)
+    return keep_ratio(batch.progress, config.elimination_start, config.elimination_end, config.vit.keep)
 
 
 def _build(config: OSTrackConfig, second: Modality) -> System:

@@ -1,163 +1,159 @@
-"""Batches of pairs, each made from its own number, so that a run can stop and resume anywhere."""
+"""Batches of pairs, each made from its own number, so that a run can stop, resume and be shared anywhere."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+import signal
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from enum import IntEnum
 
 import cv2
 import numpy as np
-import numpy.typing as npt
 import torch
 from torch.utils.data import Dataset
 
-from tectum.frames import Modality, Prompt
-from tectum.geometry import Box, Image
-from tectum.systems.base import Batch, normalise
-from tectum.training.augmentation import Strengths, own_change, shared_change
-from tectum.training.pairs import PairMaker, Shot
-from tectum.world.senses import depth_look, event_look, imagined_heat, thermal_look
+from tectum.errors import RecipeError
+from tectum.frames import Modality
+from tectum.systems.base import Crops
+from tectum.training.material import Draw, Material, Mixture, RawBatch, joined
+
+
+class Purpose(IntEnum):
+    """What a stream of random numbers is for; streams of different purposes have nothing in common."""
+
+    PAIRS = 0
+    SENSES = 1
+    HELD_OUT = 2
+    NETWORK = 3
 
 
 @dataclass(frozen=True)
-class RawBatch:
-    """A batch as it leaves the workers.
+class Division:
+    """How a batch is divided over processes and forward passes.
 
     Attributes:
-        template: per sense `B×T×T×3`, 8 bit.
-        search: per sense `B×S×S×3`, 8 bit.
-        template_boxes: `B×4` as `x, y, w, h` in fractions of the crop.
-        boxes: the same in the search crop, `nan` where the target is absent.
+        size: pairs in a batch.
+        group: pairs that are drawn together.
+        processes: that share each batch.
+        process: this one's number.
+        passes: forward passes of each process for a batch.
     """
 
-    template: Mapping[Modality, torch.Tensor]
-    search: Mapping[Modality, torch.Tensor]
-    template_boxes: torch.Tensor
-    boxes: torch.Tensor
+    size: int
+    group: int
+    processes: int = 1
+    process: int = 0
+    passes: int = 1
 
-    def batch(self, device: torch.device, progress: float) -> Batch:
-        """The batch as systems take it, on a device."""
-        return Batch(
-            {sense: normalise(images.to(device)) for sense, images in self.template.items()},
-            {sense: normalise(images.to(device)) for sense, images in self.search.items()},
-            self.boxes.to(device),
-            Prompt(box=self.template_boxes.to(device)),
-            progress,
-        )
+    def groups(self, number: int) -> range:
+        """The groups of this process's forward pass `number`."""
+        each = -(-self.size // self.group) // (self.processes * self.passes)
+        first = (self.process * self.passes + number) * each
+        return range(first, first + each)
+
+    def count(self, group: int) -> int:
+        """Pairs in a group; the last one may be smaller."""
+        return min(self.group, self.size - group * self.group)
+
+    @property
+    def largest(self) -> int:
+        """The most pairs in one forward pass."""
+        return min(self.size, len(self.groups(0)) * self.group)
 
 
-class PairBatches(Dataset[RawBatch]):
-    """Batch number `k` of a training, always the same for the same seed.
+def divide(size: int, group: int, micro: int | None, processes: int = 1, process: int = 0) -> Division:
+    """Divides batches evenly, by whole groups, into as few forward passes as `micro` allows.
 
     Args:
-        maker: draws the pairs.
-        strengths: of the photometric changes.
         size: pairs in a batch.
-        count: number of batches.
+        group: pairs that are drawn together.
+        micro: the most pairs in one forward pass, any number if `None`.
+        processes: that share each batch.
+        process: this one's number.
+
+    Raises:
+        RecipeError: if whole groups cannot be divided so.
+    """
+    if processes == 1 and (micro is None or micro >= size):
+        return Division(size, group)
+    share = size // processes
+    passes = -(-share // min(micro or share, share)) if share else 1
+    if size % (group * processes * passes):
+        raise RecipeError(
+            f"Batches of {size} pairs, drawn {group} at a time, cannot be divided over {processes} processes with "
+            f"{passes} forward passes each: make batch.size a multiple of {group * processes * passes}."
+        )
+    return Division(size, group, processes, process, passes)
+
+
+@dataclass(frozen=True)
+class SenseDraw:
+    """Which senses each batch shows.
+
+    Attributes:
+        shares: of the batches, by senses; they sum to 1.
         seed: of the training.
-        lone: share of batches with RGB alone, for systems that take any senses.
-        required: the senses that every batch must show; empty for systems that take any.
     """
 
-    def __init__(
-        self,
-        maker: PairMaker,
-        strengths: Strengths,
-        size: int,
-        count: int,
-        seed: int,
-        lone: float,
-        required: frozenset[Modality] = frozenset(),
-    ) -> None:
-        self.maker, self.strengths = maker, strengths
-        self.size, self.count, self.seed, self.lone = size, count, seed, lone
-        self.required = tuple(sense for sense in Modality if sense in required)
+    shares: Mapping[tuple[Modality, ...], float]
+    seed: int
+
+    def __call__(self, batch: int) -> tuple[Modality, ...]:
+        """The senses of a batch, the same in every process."""
+        rng = np.random.default_rng((self.seed, Purpose.SENSES, batch))
+        return tuple(self.shares)[int(rng.choice(len(self.shares), p=tuple(self.shares.values())))]
+
+
+def any_material(material: Material) -> bool:
+    """Chooses all materials."""
+    return True
+
+
+@dataclass(frozen=True)
+class Batches(Dataset[RawBatch | None]):
+    """The forward passes of a training in their order, each always the same for the same seed.
+
+    Group `g` of batch `k` is drawn from a stream that only `seed`, `k` and `g` determine.
+
+    Attributes:
+        mixture: makes the pairs.
+        division: of the batches.
+        senses: tells what a batch shows.
+        crops: the windows to cut.
+        seed: of the training.
+        count: batches in all.
+        purpose: of the streams.
+        chosen: which materials are made here; the pairs of others are left out.
+    """
+
+    mixture: Mixture
+    division: Division
+    senses: Callable[[int], tuple[Modality, ...]]
+    crops: Crops
+    seed: int
+    count: int
+    purpose: Purpose = Purpose.PAIRS
+    chosen: Callable[[Material], bool] = any_material
 
     def __len__(self) -> int:
-        return self.count
+        return self.count * self.division.passes
 
-    def __getitem__(self, index: int) -> RawBatch:
-        cv2.setNumThreads(0)
-        rng = np.random.default_rng((self.seed, index))
-        senses = self.required or senses_of_batch(rng, self.lone)
-        pairs = [self._pair(rng, senses) for _ in range(self.size)]
-        return RawBatch(
-            {sense: _stacked([template[sense] for template, _, _, _ in pairs]) for sense in senses},
-            {sense: _stacked([search[sense] for _, search, _, _ in pairs]) for sense in senses},
-            torch.from_numpy(np.stack([box for _, _, box, _ in pairs])),
-            torch.from_numpy(np.stack([box for _, _, _, box in pairs])),
-        )
+    def __getitem__(self, index: int) -> RawBatch | None:
+        """Forward pass number `index` of this process; `None` if no pair of it is made here."""
+        batch, number = divmod(index, self.division.passes)
+        draws = [draw for group in self.division.groups(number) for draw in self._draws(batch, group)]
+        senses = self.senses(batch)
+        made = [draw.pairs(senses, self.crops) for draw in draws if self.chosen(draw.material)]
+        return joined(made) if made else None
 
-    def _pair(
-        self, rng: np.random.Generator, senses: tuple[Modality, ...]
-    ) -> tuple[dict[Modality, Image], dict[Modality, Image], npt.NDArray[np.float32], npt.NDArray[np.float32]]:
-        template, search = self.maker.pair(rng)
-        if rng.random() < 0.5:
-            template, search = mirrored(template), mirrored(search)
-        seed = int(rng.integers(2**31))
-        copied = rng.random() < 0.1
-        shots = [sensed(seed, shot, senses, copied) for shot in (template, search)]
-        for sense in senses:
-            change = shared_change(rng, self.strengths)
-            for shot in shots:
-                shot[sense] = own_change(rng, self.strengths)(change(shot[sense]))
-        return shots[0], shots[1], _fractions(template), _fractions(search)
+    def _draws(self, batch: int, group: int) -> list[Draw]:
+        rng = np.random.default_rng((self.seed, self.purpose, batch, group))
+        return self.mixture.draws(rng, self.division.count(group))
 
 
-def senses_of_batch(rng: np.random.Generator, lone: float) -> tuple[Modality, ...]:
-    """Which senses one batch shows a system that takes any: RGB alone, RGB with a second one, or a second one alone.
-
-    Args:
-        rng: source of randomness.
-        lone: share of batches with RGB alone.
-    """
-    if rng.random() < lone:
-        return (Modality.RGB,)
-    second = (Modality.THERMAL, Modality.DEPTH, Modality.EVENT)[int(rng.choice(3, p=(0.6, 0.2, 0.2)))]
-    return (second,) if rng.random() < 0.15 else (Modality.RGB, second)
-
-
-def sensed(seed: int, shot: Shot, senses: tuple[Modality, ...], copied: bool) -> dict[Modality, Image]:
-    """What each sense sees of a shot; both shots of a pair are seen alike by giving the same seed.
-
-    Args:
-        seed: of what a sense chooses at random.
-        shot: the crop.
-        senses: which are wanted.
-        copied: whether the second sense is a copy of the colours, as when a sensor drops out.
-    """
-    seen: dict[Modality, Image] = {}
-    for sense in senses:
-        rng = np.random.default_rng((seed, list(Modality).index(sense)))
-        if sense is Modality.RGB or (copied and Modality.RGB in senses):
-            seen[sense] = shot.image
-        elif sense is Modality.THERMAL:
-            heat = shot.heat if shot.heat is not None else imagined_heat(rng, shot.image, shot.mask)
-            seen[sense] = thermal_look(rng, heat)
-        elif sense is Modality.DEPTH:
-            seen[sense] = depth_look(rng, shot.image, shot.mask)
-        else:
-            seen[sense] = event_look(rng, shot.image)
-    return seen
-
-
-def mirrored(shot: Shot) -> Shot:
-    """The shot seen in a mirror."""
-    side = shot.image.shape[1]
-    box = None if shot.box is None else Box(side - shot.box.x - shot.box.w, shot.box.y, shot.box.w, shot.box.h)
-    return Shot(
-        np.ascontiguousarray(shot.image[:, ::-1]),
-        box,
-        None if shot.heat is None else np.ascontiguousarray(shot.heat[:, ::-1]),
-        None if shot.mask is None else np.ascontiguousarray(shot.mask[:, ::-1]),
-    )
-
-
-def _fractions(shot: Shot) -> npt.NDArray[np.float32]:
-    if shot.box is None:
-        return np.full(4, np.nan, np.float32)
-    return np.asarray(np.array(shot.box) / shot.image.shape[1], np.float32)
-
-
-def _stacked(images: list[Image]) -> torch.Tensor:
-    return torch.from_numpy(np.stack(images))
+def prepare_worker(number: int) -> None:
+    """Keeps a worker process to one core, and leaves it to the training process to heed signals and end it."""
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    signal.signal(signal.SIGTERM, signal.SIG_IGN)
+    torch.set_num_threads(1)
+    cv2.setNumThreads(0)

@@ -36,6 +36,16 @@ class RawBatch:
     def __len__(self) -> int:
         return len(self.boxes)
 
+    def on(self, device: torch.device) -> RawBatch:
+        """The same on a device."""
+        return RawBatch(
+            {sense: images.to(device, non_blocking=True) for sense, images in self.template.items()},
+            {sense: images.to(device, non_blocking=True) for sense, images in self.search.items()},
+            self.template_boxes.to(device),
+            self.boxes.to(device),
+            self.text,
+        )
+
     def batch(self, device: torch.device, progress: float) -> Batch:
         """The batch as systems take it, on a device.
 
@@ -100,6 +110,25 @@ class Part:
     share: float
 
 
+@dataclass(frozen=True)
+class Draw:
+    """Pairs that are still to be made.
+
+    Attributes:
+        material: what makes them.
+        count: how many.
+        seed: of their own stream of random numbers.
+    """
+
+    material: Material
+    count: int
+    seed: int
+
+    def pairs(self, senses: tuple[Modality, ...], crops: Crops) -> RawBatch:
+        """Makes them; see `Material.pairs`."""
+        return self.material.pairs(np.random.default_rng(self.seed), self.count, senses, crops)
+
+
 class Mixture:
     """Materials mixed by their shares; itself a material.
 
@@ -124,14 +153,17 @@ class Mixture:
         """Those of all its materials together."""
         return frozenset[Modality]().union(*(part.material.senses for part in self.parts))
 
-    def pairs(self, rng: np.random.Generator, count: int, senses: tuple[Modality, ...], crops: Crops) -> RawBatch:
-        """Makes pairs, as many of each material as chance and the shares say; see `Material.pairs`."""
+    def draws(self, rng: np.random.Generator, count: int) -> list[Draw]:
+        """Draws how many pairs each material makes, as chance and the shares say."""
         counts = rng.multinomial(count, self.shares)
         seeds = rng.integers(2**63, size=len(counts))
         # Each material draws from a stream of its own, so that one does not disturb another.
-        made = [
-            part.material.pairs(np.random.default_rng(seed), int(share), senses, crops)
+        return [
+            Draw(part.material, int(share), int(seed))
             for part, share, seed in zip(self.parts, counts, seeds, strict=True)
             if share
         ]
-        return joined(made)
+
+    def pairs(self, rng: np.random.Generator, count: int, senses: tuple[Modality, ...], crops: Crops) -> RawBatch:
+        """Makes pairs of all materials; see `Material.pairs`."""
+        return joined([draw.pairs(senses, crops) for draw in self.draws(rng, count)])

@@ -1,56 +1,151 @@
-"""Training recipes: everything a run depends on, in one YAML file."""
+"""Training recipes: everything that a run depends on, as values."""
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass, field
-from importlib import resources
-from pathlib import Path
+from typing import Literal
 
 from omegaconf import OmegaConf
-from omegaconf.errors import OmegaConfBaseException
-from yaml import YAMLError
 
-from tectum.errors import RecipeError
+from tectum.frames import Modality
 from tectum.systems.base import Crops
-from tectum.training.augmentation import Strengths
-from tectum.training.footage import Footage, read_footage
-from tectum.training.pairs import Mixture
+from tectum.training.parts import Part
+
+Precision = Literal["fp32", "bf16"]
 
 
 @dataclass(frozen=True)
-class Optimiser:
-    """AdamW with a linear warm-up, then a cosine, and a running average of the weights.
+class Initial:
+    """The weights that training starts from; random ones if none are named.
 
     Attributes:
-        rate: highest learning rate.
-        floor: share of it at the end.
-        warmup: batches until the highest rate.
+        weights: a file, relative to the data folder unless it is absolute, or the preset whose bundled weights to take.
+        sha256: of the file, which is checked; a run without it stores what it found.
+    """
+
+    weights: str | None = None
+    sha256: str | None = None
+
+
+@dataclass(frozen=True)
+class CropSizes:
+    """The windows that pairs are cut with; what is not said is as the system wants it.
+
+    Attributes:
+        template_size: side of the template crop in pixels.
+        search_size: side of the search crop in pixels.
+        template_factor: side of the template window over the square root of the target's area.
+        search_factor: the same for the search window.
+    """
+
+    template_size: int | None = None
+    search_size: int | None = None
+    template_factor: float | None = None
+    search_factor: float | None = None
+
+    def over(self, wanted: Crops) -> Crops:
+        """A system's own windows with what is said here in their place."""
+        return Crops(
+            self.template_size or wanted.template_size,
+            self.search_size or wanted.search_size,
+            self.template_factor or wanted.template_factor,
+            self.search_factor or wanted.search_factor,
+        )
+
+
+@dataclass(frozen=True)
+class BatchSizes:
+    """How many pairs are seen at once.
+
+    Attributes:
+        size: pairs between two changes of the weights, over all processes: the effective batch size.
+        micro: the most pairs in one forward pass of a process; its whole share of the batch if not said.
+        group: pairs that are drawn together from one stream of random numbers; processes and forward passes share a
+            batch by whole groups, so that how many there are changes no pair.
+    """
+
+    size: int = 32
+    micro: int | None = None
+    group: int = 8
+
+
+@dataclass(frozen=True)
+class Optim:
+    """AdamW (Loshchilov & Hutter, ICLR 2019), and what is done to gradients and weights around it.
+
+    Attributes:
+        lr: highest learning rate; a system's parameter groups have their own multiples of it.
         weight_decay: of AdamW.
-        clip: largest norm of the gradient.
-        averaging: share of the averaged weights kept at each step; 0 for no averaging.
+        clip: largest norm of the gradient; 0 for any.
+        ema: share of the averaged weights kept at each batch; 0 for no averaging.
+        settle: share of the run, at its end, in which batch normalisation uses fixed statistics, as in tracking.
     """
 
-    rate: float = 1e-3
-    floor: float = 0.02
-    warmup: int = 200
-    weight_decay: float = 0.02
-    clip: float = 1.0
-    averaging: float = 0.999
+    lr: float = 1e-3
+    weight_decay: float = 1e-4
+    clip: float = 0.1
+    ema: float = 0.0
+    settle: float = 0.0
 
 
 @dataclass(frozen=True)
-class FootageFolders:
-    """Where real material lies; with neither stills nor clips all pairs are procedural.
+class Schedule:
+    """How long training lasts, in epochs of a fixed number of pairs, and how its learning rate goes.
 
     Attributes:
-        root: folder that the others are relative to.
-        stills: folders with `rgb/` and `thermal/` pictures of the same names.
-        clips: folders with `rgb/`, `groundtruth.txt` and `mask/`.
+        epochs: how many.
+        samples: pairs in each.
+        kind: `constant`; `step`, which multiplies the rate by `drop` at each epoch of `drop_at`; or `cosine` down to
+            `floor`.
+        warmup: epochs in which the rate rises linearly.
+        drop_at: epochs done when the rate drops.
+        drop: factor of each drop.
+        floor: share of the highest rate at the end of the cosine.
     """
 
+    epochs: int = 1
+    samples: int = 60_000
+    kind: Literal["constant", "step", "cosine"] = "constant"
+    warmup: float = 0.0
+    drop_at: list[int] = field(default_factory=list)
+    drop: float = 0.1
+    floor: float = 0.0
+
+
+@dataclass(frozen=True)
+class Elimination:
+    """When systems that eliminate candidates begin to, in epochs; what is not said is as the system has it.
+
+    Attributes:
+        start: epochs in which all are kept.
+        warm: epochs over which ever fewer are kept, down to the system's share.
+    """
+
+    start: float | None = None
+    warm: float | None = None
+
+
+@dataclass(frozen=True)
+class Validation:
+    """How a run is watched.
+
+    Attributes:
+        pairs: held-out ones, which training never shows, on which the overlap of boxes is measured.
+        benchmark: what is tracked with the weights so far; nothing if not said.
+        root: its folder, relative to the data folder; a benchmark that is made on demand needs none.
+        split: which sequences; the ones usually scored by default.
+        every: epochs between two validations; the last epoch always ends with one.
+        best: the score by which the best weights are known; the mean of all scores of the benchmark, or the overlap on
+            held-out pairs where there is none, if not said.
+    """
+
+    pairs: int = 192
+    benchmark: str | None = None
     root: str | None = None
-    stills: list[str] = field(default_factory=list)
-    clips: list[str] = field(default_factory=list)
+    split: str | None = None
+    every: int = 10
+    best: str | None = None
 
 
 @dataclass(frozen=True)
@@ -61,105 +156,69 @@ class Recipe:
         system: preset to train.
         second: the sense beside RGB, for systems that take one.
         seed: of weights and pairs.
-        batches: length of the run.
-        batch_size: pairs in a batch.
-        template_size: side of the template crop in pixels.
-        search_size: side of the search crop in pixels.
-        template_factor: of the template window.
-        search_factor: of the search window.
-        lone: share of batches with RGB alone.
+        initial: weights to start from.
+        crops: windows of the pairs.
+        batch: pairs at once.
+        senses: for systems that can do without some senses, shares of the batches by what they show, such as
+            `rgb+thermal: 0.25`; other systems are shown all that they need.
+        data: what pairs are made from, by names of one's own.
+        optim: how weights move.
+        schedule: for how long.
+        elimination: when candidates are eliminated.
+        precision: `fp32`, or `bf16` for forward passes in bfloat16 where that is safe.
         workers: processes that make pairs; 0 makes them in the training process.
-        precision: `fp32` or `bf16`.
-        settle: share of the run, at its end, in which batch normalisation uses fixed statistics, as in tracking.
-        optimiser: how weights move.
-        footage: real material.
-        mixture: which pairs.
-        strengths: of photometric changes.
-        checkpoint_every: batches between checkpoints.
+        checkpoint: batches between two checkpoints.
+        validation: how the run is watched.
+        wandb: project of Weights & Biases to log to as well; none if not said.
+        expect: scores to expect in the end, each with its tolerance, such as `world-bench/rgb/SR: [0.50, 0.03]`.
     """
 
     system: str = "nano"
     second: str = "thermal"
     seed: int = 1
-    batches: int = 1000
-    batch_size: int = 32
-    template_size: int = 128
-    search_size: int = 256
-    template_factor: float = 2.0
-    search_factor: float = 4.0
-    lone: float = 0.6
+    initial: Initial = field(default_factory=Initial)
+    crops: CropSizes = field(default_factory=CropSizes)
+    batch: BatchSizes = field(default_factory=BatchSizes)
+    senses: dict[str, float] = field(default_factory=dict)
+    data: dict[str, Part] = field(default_factory=dict)
+    optim: Optim = field(default_factory=Optim)
+    schedule: Schedule = field(default_factory=Schedule)
+    elimination: Elimination = field(default_factory=Elimination)
+    precision: Precision = "fp32"
     workers: int = 1
-    precision: str = "fp32"
-    settle: float = 0.0
-    optimiser: Optimiser = field(default_factory=Optimiser)
-    footage: FootageFolders = field(default_factory=FootageFolders)
-    mixture: Mixture = field(default_factory=Mixture)
-    strengths: Strengths = field(default_factory=Strengths)
-    checkpoint_every: int = 200
+    checkpoint: int = 200
+    validation: Validation = field(default_factory=Validation)
+    wandb: str | None = None
+    expect: dict[str, list[float]] = field(default_factory=dict)
 
     @property
-    def crops(self) -> Crops:
-        """The windows that pairs are made with."""
-        return Crops(self.template_size, self.search_size, self.template_factor, self.search_factor)
+    def epoch(self) -> int:
+        """Batches in an epoch."""
+        return max(1, self.schedule.samples // self.batch.size)
 
-    def read_footage(self) -> Footage:
-        """Reads the real material that the recipe names.
-
-        Raises:
-            RecipeError: if it names folders but no root, or a folder is not there.
-        """
-        folders = self.footage
-        if (folders.stills or folders.clips) and folders.root is None:
-            raise RecipeError("The recipe trains on real footage: say where it lies with --footage DIR.")
-        root = Path(folders.root or ".")
-        return read_footage([root / each for each in folders.stills], [root / each for each in folders.clips])
+    @property
+    def batches(self) -> int:
+        """Batches in the whole run."""
+        return self.epoch * self.schedule.epochs
 
 
-def read_recipe(name: str, changes: list[str] | None = None) -> Recipe:
-    """Reads a recipe by its file or by the name of one that ships with Tectum.
+def sense_shares(shares: Mapping[str, float]) -> dict[tuple[Modality, ...], float]:
+    """What batches show and how often, RGB first; shares sum to 1.
 
     Args:
-        name: path of a YAML file, or a name such as `nano`.
-        changes: settings such as `batches=500` or `optimiser.rate=0.001` that replace the file's.
+        shares: by senses joined by `+`, such as `rgb+thermal`; with none of them batches show RGB alone.
 
     Raises:
-        RecipeError: if there is no such recipe, or a setting is unknown or of the wrong kind.
+        UnknownNameError: if there is no such sense.
     """
-    try:
-        loaded = OmegaConf.create(_text(name))
-        merged = OmegaConf.merge(OmegaConf.structured(Recipe), loaded, OmegaConf.from_dotlist(changes or []))
-        recipe = OmegaConf.to_object(merged)
-    except (OmegaConfBaseException, YAMLError, ValueError) as error:
-        sentence = str(error).splitlines()[0]
-        place = getattr(error, "full_key", None)
-        raise RecipeError(
-            f"The recipe {name} cannot be used{f' at {place}' if place else ''} ({sentence}): write settings as "
-            "NAME=VALUE, with names and kinds of values as in the recipe nano."
-        ) from None
-    assert isinstance(recipe, Recipe)
-    return _checked(recipe, name)
+    total = sum(shares.values())
+    shown = {_senses(names): share / total for names, share in shares.items() if share > 0}
+    return shown or {(Modality.RGB,): 1.0}
 
 
-def _text(name: str) -> str:
-    path = Path(name)
-    if path.is_file():
-        return path.read_text()
-    recipes = resources.files("tectum.training") / "recipes"
-    known = {each.name.removesuffix(".yaml"): each for each in recipes.iterdir()}
-    if name in known:
-        return known[name].read_text()
-    raise RecipeError(f"There is no recipe '{name}': give a YAML file or one of {', '.join(sorted(known))}.")
-
-
-def _checked(recipe: Recipe, name: str) -> Recipe:
-    if recipe.precision not in ("fp32", "bf16"):
-        raise RecipeError(f"The recipe {name} asks for precision '{recipe.precision}': use fp32 or bf16.")
-    if not 0 <= recipe.settle <= 1:
-        raise RecipeError(f"The recipe {name} sets settle to {recipe.settle}: it is a share, from 0 to 1.")
-    for setting in ("batches", "batch_size", "checkpoint_every"):
-        if getattr(recipe, setting) < 1:
-            raise RecipeError(f"The recipe {name} sets {setting} to {getattr(recipe, setting)}: it must be 1 or more.")
-    return recipe
+def _senses(names: str) -> tuple[Modality, ...]:
+    wanted = {Modality.of(name.strip()) for name in names.split("+")}
+    return tuple(sense for sense in Modality if sense in wanted)
 
 
 def written(recipe: Recipe) -> str:

@@ -1,0 +1,80 @@
+"""The weights that a training starts from."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from tectum.systems.base import System
+    from tectum.training.recipe import Recipe
+
+
+@dataclass(frozen=True)
+class Start:
+    """A weights file.
+
+    Attributes:
+        path: where it is.
+        sha256: of its bytes.
+    """
+
+    path: Path
+    sha256: str
+
+
+def named_weights(recipe: Recipe, data: Path | None) -> Start | None:
+    """The file that a recipe starts from; `None` for random weights.
+
+    Args:
+        recipe: names a file, or a preset whose bundled weights are taken.
+        data: the folder that files are relative to.
+
+    Raises:
+        RecipeError: if the file is not the one that the recipe means.
+        WeightsError: if there is no such file.
+    """
+    import hashlib
+
+    from tectum.errors import RecipeError
+    from tectum.weights.checkpoints import readable
+    from tectum.weights.files import bundled
+
+    wanted = recipe.initial
+    if wanted.weights is None:
+        return None
+    is_file = Path(wanted.weights).suffix != ""
+    path = readable((data or Path()) / wanted.weights if is_file else bundled(wanted.weights))
+    with path.open("rb") as file:
+        digest = hashlib.file_digest(file, "sha256").hexdigest()
+    if wanted.sha256 is not None and digest != wanted.sha256:
+        raise RecipeError(
+            f"{path} is not the file that the recipe starts from: its SHA-256 is {digest}, not {wanted.sha256}; "
+            "download it again, or change initial.sha256."
+        )
+    return Start(path, digest)
+
+
+def initial_system(recipe: Recipe, start: Start | None) -> System:
+    """The system with its initial weights, ready to train.
+
+    Args:
+        recipe: says which system.
+        start: weights of the very system, of one that fits it, or of a plain ViT for its transformers.
+
+    Raises:
+        WeightsError: if the weights do not fit.
+    """
+    from tectum.systems.catalogue import build
+    from tectum.weights import load, read_published
+    from tectum.weights.foundation import is_foundation, start_from
+
+    system = build(recipe.system, recipe.second)
+    if start is None:
+        return system
+    tensors = read_published(start.path)
+    if not is_foundation(tensors):
+        return load(recipe.system, start.path, recipe.second).train()
+    start_from(system, tensors, start.path)
+    return system

@@ -1,0 +1,56 @@
+"""The processes and devices that train together, by Lightning Fabric."""
+
+from __future__ import annotations
+
+import logging
+import os
+import warnings
+from typing import Literal
+
+import torch
+
+from tectum.errors import RecipeError
+from tectum.training.recipe import Precision
+
+try:
+    from lightning_fabric import Fabric
+    from lightning_fabric.strategies.ddp import DDPStrategy
+    from lightning_fabric.strategies.strategy import Strategy
+except ImportError:
+    raise RecipeError("Training needs Lightning Fabric: install it with pip install 'tectum[train]'.") from None
+
+PRECISIONS: dict[str, Literal["32-true", "bf16-mixed"]] = {"fp32": "32-true", "bf16": "bf16-mixed"}
+"""Fabric's names of ours."""
+
+
+def start_fabric(device: str, precision: Precision, uneven: bool) -> Fabric:
+    """Joins the processes that `torchrun` started, or stands alone.
+
+    Args:
+        device: such as `cpu`, `cuda` or `cuda:1`; with several processes each takes the device of its own number.
+        precision: of forward passes.
+        uneven: whether a batch may leave some trainable weights without a gradient.
+    """
+    logging.getLogger("lightning_fabric").setLevel(logging.ERROR)
+    warnings.filterwarnings("ignore", module="lightning_fabric")
+    kind, _, number = device.partition(":")
+    processes, here = int(os.environ.get("WORLD_SIZE", 1)), int(os.environ.get("LOCAL_WORLD_SIZE", 1))
+    alone = [int(number or 0)] if kind != "cpu" else 1
+    strategy: Strategy | str = DDPStrategy(find_unused_parameters=uneven) if processes > 1 else "auto"
+    fabric = Fabric(
+        accelerator=kind,
+        devices=alone if processes == 1 else here,
+        num_nodes=max(1, processes // here),
+        strategy=strategy,
+        precision=PRECISIONS[precision],
+    )
+    fabric.launch()
+    return fabric
+
+
+def agreed(fabric: Fabric, wish: bool) -> bool:
+    """Whether any of the processes has a wish."""
+    if fabric.world_size == 1:
+        return wish
+    votes = torch.tensor(float(wish), device=fabric.device)
+    return bool(fabric.all_reduce(votes, reduce_op="sum").item() > 0)  # type: ignore[union-attr]

@@ -1,0 +1,101 @@
+"""How weights move: the optimiser, its learning rate over time, and the running average of the weights."""
+
+from __future__ import annotations
+
+import math
+
+import torch
+from torch import Tensor, nn
+
+from tectum.systems.base import System
+from tectum.training.recipe import Optim, Recipe, Schedule
+
+
+def build_optimiser(system: System, optim: Optim) -> torch.optim.AdamW:
+    """AdamW over what a system trains; all its other parameters are frozen.
+
+    Args:
+        system: its groups keep their multiple of the learning rate as `rate`.
+        optim: settings.
+    """
+    groups = [{"params": list(group.parameters), "rate": group.rate} for group in system.trainable()]
+    trained = {id(parameter) for group in system.trainable() for parameter in group.parameters}
+    for parameter in system.parameters():
+        parameter.requires_grad_(id(parameter) in trained)
+    return torch.optim.AdamW(groups, lr=optim.lr, weight_decay=optim.weight_decay)
+
+
+def set_rate(optimiser: torch.optim.Optimizer, rate: float) -> None:
+    """Sets the learning rate of every group to its multiple of `rate`."""
+    for group in optimiser.param_groups:
+        group["lr"] = rate * group["rate"]
+
+
+def rate_at(batch: int, recipe: Recipe) -> float:
+    """The learning rate with which batch number `batch`, from 0, moves the weights."""
+    schedule, epoch = recipe.schedule, recipe.epoch
+    warmup = round(schedule.warmup * epoch)
+    if batch < warmup:
+        return recipe.optim.lr * (batch + 1) / warmup
+    return recipe.optim.lr * _share(schedule, batch // epoch, (batch - warmup) / max(1, recipe.batches - warmup))
+
+
+def _share(schedule: Schedule, epochs: int, done: float) -> float:
+    """Share of the highest rate, once warmed up.
+
+    Args:
+        schedule: how the rate goes.
+        epochs: that are done.
+        done: share of the batches after the warm-up that are done.
+    """
+    if schedule.kind == "step":
+        return float(schedule.drop ** sum(epochs >= at for at in schedule.drop_at))
+    if schedule.kind == "cosine":
+        return schedule.floor + (1 - schedule.floor) * (1 + math.cos(math.pi * min(1.0, done))) / 2
+    return 1.0
+
+
+def elimination_at(batch: int, recipe: Recipe) -> float | None:
+    """How far the elimination of candidates is warmed up at batch number `batch`; `None` where the recipe is silent."""
+    start, warm = recipe.elimination.start, recipe.elimination.warm
+    if start is None or warm is None:
+        return None
+    epochs = batch / recipe.epoch - start
+    return min(1.0, max(0.0, epochs / warm)) if warm else float(epochs >= 0)
+
+
+class Average:
+    """An exponential running average of a system's weights and buffers.
+
+    Args:
+        system: whose.
+        keep: share of the average that stays at each update; with 0 it is the weights themselves.
+    """
+
+    def __init__(self, system: nn.Module, keep: float) -> None:
+        self.system, self.keep, self.updates = system, keep, 0
+        self.values: dict[str, Tensor] = {}
+        if keep:
+            self.values = {name: tensor.detach().clone() for name, tensor in system.state_dict().items()}
+
+    @torch.no_grad()
+    def update(self) -> None:
+        """Takes in the weights as they are; the first time it becomes them."""
+        if not self.keep:
+            return
+        averaged, fresh = [], []
+        for name, tensor in self.system.state_dict().items():
+            if self.updates and tensor.is_floating_point():
+                averaged.append(self.values[name])
+                fresh.append(tensor.detach())
+            else:
+                self.values[name].copy_(tensor)
+        if averaged:
+            torch._foreach_lerp_(averaged, fresh, 1 - self.keep)
+        self.updates += 1
+
+    def load(self, values: dict[str, Tensor], updates: int) -> None:
+        """Goes on from a stored average."""
+        self.updates = updates
+        for name, tensor in values.items():
+            self.values[name].copy_(tensor)
