@@ -35,12 +35,11 @@ def demo(
     """Track a rendered RGB-thermal scene, draw what happened and score it against the exact truth."""
     from tectum.evaluation.report import ContactSheet, Scores, plot_overlap
     from tectum.face import load
-    from tectum.world import Scene
 
     console = Console(quiet=quiet)
     title = f"{preset} on scene {seed}, {frames} frames"
     tracker = load(preset, weights, device=device)
-    scene = Scene(seed, length=frames)
+    scene = _scene(seed, frames)
     sheet = ContactSheet()
     track, speed = _follow(tracker, scene, out, sheet, quiet)
     scores = Scores.of(track.boxes, scene.boxes)
@@ -48,6 +47,16 @@ def demo(
     plot_overlap(out / "overlap.png", scores, track.scores, title)
     console.print(_table(scores, speed, title))
     console.print(f"In {out}: demo.mp4, contact_sheet.png, overlap.png, scene.txt", highlight=False, soft_wrap=True)
+
+
+def _scene(seed: int, frames: int) -> Scene:
+    """A target among look-alikes that comes by an occluder, in daylight, in another place for each seed."""
+    from tectum.frames import Modality
+    from tectum.world import Plan, Scene
+    from tectum.world.plan import PLACES
+
+    plan = Plan(place=PLACES[seed % len(PLACES)], alike=2, twins=0.5, strangers=1, occluders=1, camera=0.5)
+    return Scene.random(seed, frames, senses=frozenset({Modality.RGB, Modality.THERMAL}), plan=plan)
 
 
 def _follow(tracker: Tracker, scene: Scene, out: Path, sheet: ContactSheet, quiet: bool) -> tuple[Track, float]:

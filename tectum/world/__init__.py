@@ -1,7 +1,8 @@
-"""The procedural world: seeded scenes in colour and in heat, with exact boxes."""
+"""The procedural world: seeded scenes in colour, heat, depth, events and words, with exact truth."""
 
 from __future__ import annotations
 
+from tectum.world.plan import Plan
 from tectum.world.scene import Scene
 
-__all__ = ["Scene"]
+__all__ = ["Plan", "Scene"]

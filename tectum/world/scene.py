@@ -1,11 +1,9 @@
-"""A seeded scene: a target among look-alikes, behind an occluder, before a moving background."""
+"""A script as a recording: every frame in every sense, rendered as it is asked for."""
 
 from __future__ import annotations
 
-import math
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
-from functools import cached_property
+from functools import cached_property, lru_cache
 
 import cv2
 import numpy as np
@@ -13,212 +11,256 @@ import numpy.typing as npt
 
 from tectum.errors import UnknownNameError
 from tectum.frames import Frame, Modality
-from tectum.geometry import Box, Image, iou
-from tectum.world.senses import grey_image
-from tectum.world.sprites import Affine, Sprite, lay, made_sprite, patch, placed, recoloured
-from tectum.world.textures import Field, noise, paint
+from tectum.frames import Sequence as Annotated
+from tectum.geometry import Image
+from tectum.world.canvas import Canvas
+from tectum.world.depth import Millimetres, jet
+from tectum.world.events import Events, Pixels, accumulated, in_order
+from tectum.world.labels import Truth, truth
+from tectum.world.language import sentence
+from tectum.world.painting import Painter
+from tectum.world.plan import Plan
+from tectum.world.script import FPS, Script
+from tectum.world.staging import written
+from tectum.world.surfaces import Plane
+from tectum.world.textures import Field
 
-MARGIN = 64
-"""Pixels by which the background reaches beyond the view, for the camera to move in."""
-
-SENSES = frozenset({Modality.RGB, Modality.THERMAL})
+SENSES = frozenset(Modality)
 """The senses that a scene can be rendered in."""
 
+STEPS = 6
+"""Most samples of light between two frames from which events are made."""
 
-@dataclass(frozen=True)
-class Wave:
-    """A smooth movement of one number: `middle + sum(reach * sin(speed * t + phase))`."""
+STEP_PIXELS = 2.0
+"""Pixels that anything may move from one sample to the next."""
 
-    middle: float
-    reach: tuple[float, ...]
-    speed: tuple[float, ...]
-    phase: tuple[float, ...]
+KEPT = 10
+"""Every so many frames the state of the event camera is kept, so that going back costs little."""
 
-    @classmethod
-    def random(cls, rng: np.random.Generator, middle: float, reach: float, fastest: float) -> Wave:
-        """Two sines that together stay within `reach`; `fastest` is in radians per frame."""
-        split = float(rng.uniform(0.5, 0.8))
-        speeds = (float(rng.uniform(0.3, 0.6)) * fastest, float(rng.uniform(0.6, 1.0)) * fastest)
-        phases = (float(rng.uniform(0, 2 * math.pi)), float(rng.uniform(0, 2 * math.pi)))
-        return cls(middle, (reach * split, reach * (1 - split)), speeds, phases)
-
-    def at(self, time: float) -> float:
-        """The number at a frame."""
-        parts = zip(self.reach, self.speed, self.phase, strict=True)
-        return self.middle + sum(reach * math.sin(speed * time + phase) for reach, speed, phase in parts)
-
-
-def still(value: float) -> Wave:
-    """A number that does not move."""
-    return Wave(value, (), (), ())
-
-
-@dataclass(frozen=True)
-class Actor:
-    """A sprite and how it moves.
-
-    Attributes:
-        sprite: the thing.
-        x: horizontal place of its middle in pixels.
-        y: vertical place of its middle in pixels.
-        scale: natural logarithm of its size factor.
-        stretch: natural logarithm of its change of aspect.
-        angle: in radians.
-    """
-
-    sprite: Sprite
-    x: Wave
-    y: Wave
-    scale: Wave
-    stretch: Wave
-    angle: Wave
-
-    def affine(self, time: float) -> Affine:
-        """From the sprite's pixels to the view's, at a frame."""
-        factor, stretch = math.exp(self.scale.at(time)), math.exp(self.stretch.at(time) / 2)
-        center = (self.x.at(time), self.y.at(time))
-        return placed(self.sprite, center, (factor * stretch, factor / stretch), self.angle.at(time))
+_SLACK = 1 << 18
 
 
 class Scene:
-    """A recording that is rendered as it is read, the same for the same seed.
+    """A recording that is rendered as it is read, the same for the same script.
+
+    Any frame may be asked for in any order; only events need what was before them.
 
     Args:
-        seed: which scene.
-        length: frames.
-        size: width and height in pixels.
-        senses: what to render: RGB, thermal or both.
-        pictures: real images `H×W×3` for backgrounds and surfaces; without them all is procedural.
+        script: the description of the scene.
+        senses: what to render.
+        pictures: real images `H×W×3` for backdrops and surfaces; without them all is procedural.
 
     Raises:
-        UnknownNameError: if a sense is asked for that scenes cannot render.
+        UnknownNameError: if no sense is asked for, or one that there is not.
     """
 
     def __init__(
-        self,
+        self, script: Script, senses: frozenset[Modality] = frozenset({Modality.RGB}), pictures: Sequence[Image] = ()
+    ) -> None:
+        if not senses or senses - SENSES:
+            raise UnknownNameError(
+                f"A scene is rendered in some of {', '.join(sorted(SENSES))}, not in {sorted(senses)}."
+            )
+        self.script, self._senses = script, senses
+        self.painter = Painter(script, tuple(pictures))
+        self._event_pixels: dict[int, Pixels] = {}
+
+    @classmethod
+    def random(
+        cls,
         seed: int,
         length: int = 120,
         size: tuple[int, int] = (640, 480),
-        senses: frozenset[Modality] = SENSES,
+        senses: frozenset[Modality] = frozenset({Modality.RGB}),
         pictures: Sequence[Image] = (),
-    ) -> None:
-        if not senses or senses - SENSES:
-            raise UnknownNameError(f"A scene is rendered in {', '.join(sorted(SENSES))}, not in {sorted(senses)}.")
-        self.seed, self.length, self.size, self._senses = seed, length, size, senses
-        self._rng = np.random.default_rng(seed)
-        self._pictures = pictures
-        width, height = size
-        self._extent = 0.16 * math.sqrt(width * height)
-        self.ground, self.warmth = self._background()
-        self.occluder = self._post()
-        thing = made_sprite(self._rng, self._surface())
-        self.target = self._apart(thing, 0.32, [self.occluder])
-        self.others: list[Actor] = []
-        for _ in range(2):
-            alike = recoloured(self._rng, thing, 0.3)
-            self.others.append(self._apart(alike, 0.4, [self.target]))
-        self.camera = tuple(Wave.random(self._rng, MARGIN / 2, MARGIN / 2, 0.05) for _ in range(2))
+        plan: Plan | None = None,
+    ) -> Scene:
+        """The scene of a seed: of a plan by chance, or of the given one.
+
+        Args:
+            seed: which scene.
+            length: in frames.
+            size: width and height in pixels.
+            senses: what to render.
+            pictures: real images for backdrops and surfaces.
+            plan: what it is to hold.
+        """
+        return cls(written(seed, plan or Plan.random(seed), length, size), senses, pictures)
 
     @property
     def name(self) -> str:
-        """`scene-` and the seed."""
-        return f"scene-{self.seed}"
+        """The script's name."""
+        return self.script.name
 
     @property
     def senses(self) -> frozenset[Modality]:
         """What is rendered."""
         return self._senses
 
-    @cached_property
-    def boxes(self) -> npt.NDArray[np.float64]:
-        """The target's exact boxes `N×4`, occluded or not."""
-        return np.array([self.box(index) for index in range(self.length)], np.float64)
+    @property
+    def length(self) -> int:
+        """Number of frames."""
+        return self.script.length
 
-    def box(self, index: int) -> Box:
-        """The target's exact box in one frame."""
-        return self.target.sprite.box(self.target.affine(index))
+    @property
+    def size(self) -> tuple[int, int]:
+        """Width and height in pixels."""
+        return self.script.camera.size
+
+    @cached_property
+    def truth(self) -> Truth:
+        """Boxes and labels of all frames."""
+        return truth(self.painter)
+
+    @property
+    def boxes(self) -> npt.NDArray[np.float64]:
+        """The target's boxes `N×4`: the extent of what is seen of it, `nan` where it is hidden or out of view."""
+        return self.truth.boxes
+
+    @property
+    def labels(self) -> npt.NDArray[np.bool_]:
+        """Which of `labels.LABELS` hold in each frame, `N×A`; without a thermal image there is no crossover."""
+        return self.truth.labels
+
+    @property
+    def attributes(self) -> frozenset[str]:
+        """The labels of the whole sequence."""
+        found = self.truth.attributes
+        return found if Modality.THERMAL in self.senses else found - {"TC"}
+
+    @cached_property
+    def text(self) -> str:
+        """A sentence that names the target and, in the first frame, nothing else."""
+        return sentence(self.script)
+
+    @property
+    def sequence(self) -> Annotated:
+        """The recording with its annotations."""
+        return Annotated(self, self.boxes, self.text, self.attributes)
 
     def __iter__(self) -> Iterator[Frame]:
         for index in range(self.length):
             yield self.frame(index)
 
     def frame(self, index: int) -> Frame:
-        """Renders one frame; any may be asked for, in any order."""
-        width, height = self.size
-        x, y = round(self.camera[0].at(index)), round(self.camera[1].at(index))
-        window = (slice(y, y + height), slice(x, x + width))
-        colour, heat = self.ground[window].copy(), self.warmth[window].copy()
-        for actor in (*self.others, self.target, self.occluder):
-            affine = actor.affine(index)
-            if Modality.RGB in self._senses:
-                lay(colour, actor.sprite.image, actor.sprite.alpha, affine)
-            if Modality.THERMAL in self._senses:
-                lay(heat, actor.sprite.heat, actor.sprite.alpha, affine)
-        grain = np.random.default_rng((self.seed, index))
-        images = {Modality.RGB: _grained(grain, colour, 3.0), Modality.THERMAL: _grained(grain, _seen_heat(heat), 4.0)}
-        return Frame({sense: images[sense] for sense in Modality if sense in self._senses}, index, index / 30)
+        """Renders one frame in all senses."""
+        images: dict[Modality, Image | None] = {}
+        light = self._exposed(index) if self.senses & {Modality.RGB, Modality.THERMAL} else {}
+        for sense in Modality:
+            if sense not in self.senses:
+                continue
+            if sense is Modality.RGB:
+                images[sense] = self._colour(light, index)
+            elif sense is Modality.THERMAL:
+                images[sense] = self.script.thermal.image(light[Plane.HEAT], self._chance(index, sense))
+            elif sense is Modality.DEPTH:
+                images[sense] = jet(self.depth(index))
+            else:
+                images[sense] = accumulated(self.events(index), self.size)
+        return Frame(images, index, index / FPS)
 
-    def _surface(self) -> Image | None:
-        return self._pictures[int(self._rng.integers(len(self._pictures)))] if self._pictures else None
+    def depth(self, index: int) -> Millimetres:
+        """What the depth camera measures in one frame, `H×W` in millimetres, 0 where nothing."""
+        canvas = self.painter.paint(index, (), depth=True)
+        assert canvas.depth is not None
+        assert canvas.echo is not None
+        return self.script.ranging.measured(canvas.depth, canvas.echo, self._chance(index, Modality.DEPTH))
 
-    def _background(self) -> tuple[Image, Field]:
-        """Ground in colour and warmth, larger than the view, with things standing about."""
-        rng, width, height = self._rng, self.size[0] + 2 * MARGIN, self.size[1] + 2 * MARGIN
-        picture = self._surface()
-        if picture is not None:
-            side = max(width, height)
-            ground = np.ascontiguousarray(patch(rng, picture, side)[:height, :width])
-        else:
-            ground = paint(rng, noise(rng, width, height, 5, 6))
-        warmth = np.asarray(0.25 + 0.2 * noise(rng, width, height, 4, 4), np.float32)
-        for _ in range(10):
-            thing = made_sprite(rng, self._surface())
-            center = (float(rng.uniform(0, width)), float(rng.uniform(0, height)))
-            scale = float(rng.uniform(0.4, 1.2)) * self._extent / max(thing.size)
-            affine = placed(thing, center, (scale, scale), float(rng.normal(0, 0.3)))
-            lay(ground, thing.image, thing.alpha, affine)
-            lay(warmth, (thing.heat * np.float32(0.6)), thing.alpha, affine)
-        return ground, warmth
+    def events(self, index: int) -> Events:
+        """What the event camera fires since the frame before, in order of time."""
+        pixels, events = self._watched(self._event_pixels_before(index), index)
+        self._keep(index + 1, pixels)
+        return events
 
-    def _apart(self, sprite: Sprite, wide: float, others: Sequence[Actor]) -> Actor:
-        """An actor that, in the first frame, does not touch others, so that the target can be shown clearly."""
-        for _ in range(100):
-            actor = self._actor(sprite, wide)
-            first = np.array(actor.sprite.box(actor.affine(0)))
-            if all(float(iou(first, np.array(other.sprite.box(other.affine(0))))) == 0 for other in others):
-                break
-        return actor
+    def colour(self, index: int) -> Image:
+        """The colour image of one frame."""
+        return self._colour(self._exposed(index), index)
 
-    def _actor(self, sprite: Sprite, wide: float) -> Actor:
-        """Gives a sprite a way to go that keeps it within the view."""
-        rng, (width, height) = self._rng, self.size
-        base = math.log(self._extent / math.sqrt(sprite.size[0] * sprite.size[1]))
-        return Actor(
-            sprite,
-            Wave.random(rng, width / 2, wide * width, 0.07),
-            Wave.random(rng, height / 2, wide * 0.8 * height, 0.07),
-            Wave.random(rng, base, 0.3, 0.05),
-            Wave.random(rng, 0.0, 0.15, 0.05),
-            Wave.random(rng, 0.0, 0.25, 0.05),
+    def _exposed(self, time: float) -> dict[Plane, Field]:
+        """Planes averaged while the shutter is open: `COLOUR` as linear reflectance, `HEAT` in degrees."""
+        wanted = {Modality.RGB: Plane.COLOUR, Modality.THERMAL: Plane.HEAT}
+        planes = [plane for sense, plane in wanted.items() if sense in self.senses] or [Plane.COLOUR]
+        moments = self.painter.moments(time)
+        total: dict[Plane, Field] = {}
+        for moment in moments:
+            canvas = self.painter.paint(moment, planes)
+            for plane in planes:
+                _add(total, plane, canvas)
+        factors = {Plane.COLOUR: 1 / 255**2, Plane.HEAT: 1.0}
+        return {plane: each * np.float32(factors[plane] / len(moments)) for plane, each in total.items()}
+
+    def _colour(self, exposed: dict[Plane, Field], index: int) -> Image:
+        light = self.script.light
+        depth = self.painter.paint(index, (), depth=True).depth if light.fog else None
+        reaching = light.reaching(exposed[Plane.COLOUR], index, self.painter.stage_view(index), depth)
+        return light.developed(reaching, grain(self._chance(index, Modality.RGB), reaching.shape))
+
+    def _chance(self, index: int, sense: Modality) -> np.random.Generator:
+        """The noise of one frame in one sense."""
+        return np.random.default_rng((self.script.seed, index, list(Modality).index(sense)))
+
+    @cached_property
+    def _thresholds(self) -> tuple[Field, Field]:
+        return self.script.dvs.thresholds((self.size[1], self.size[0]))
+
+    def _event_pixels_before(self, index: int) -> Pixels:
+        """The state of the event camera at the frame before, from the nearest one that was kept."""
+        if 0 not in self._event_pixels:
+            self._event_pixels[0] = Pixels.starting(_microseconds(-1), self._level(-1))
+        start = max(kept for kept in self._event_pixels if kept <= index)
+        pixels = self._event_pixels[start]
+        for each in range(start, index):
+            pixels = self._watched(pixels, each)[0]
+            self._keep(each + 1, pixels)
+        return pixels
+
+    def _keep(self, index: int, pixels: Pixels) -> None:
+        """Keeps the state before a frame: every tenth, and the newest."""
+        for old in [kept for kept in self._event_pixels if kept % KEPT]:
+            del self._event_pixels[old]
+        self._event_pixels[index] = pixels
+
+    def _watched(self, pixels: Pixels, index: int) -> tuple[Pixels, Events]:
+        """Lets the event camera watch from the frame before to this one."""
+        dvs, start = self.script.dvs, index - 1
+        steps = int(np.clip(np.ceil(self.painter.farthest_way(start, index) / STEP_PIXELS), 1, STEPS))
+        noise = dvs.background(
+            _microseconds(start), _microseconds(index), pixels.level.shape, self._chance(index, Modality.EVENT)
         )
+        parts = [noise]
+        for step in range(1, steps + 1):
+            time = start + step / steps
+            pixels, events = dvs.watched(pixels, _microseconds(time), self._level(time), self._thresholds)
+            parts.append(events)
+        return pixels, in_order(parts)
 
-    def _post(self) -> Actor:
-        """A narrow thing that stands before the target's way."""
-        thing = made_sprite(self._rng, self._surface())
-        tall = math.log(0.22 * self.size[1] / thing.size[1])
-        width, height = self.size
-        return Actor(thing, still(width / 2), still(height / 2), still(tall), still(-1.8), still(0.0))
+    def _level(self, time: float) -> Field:
+        """The logarithm of light at a moment."""
+        light = self.script.light
+        canvas = self.painter.paint(time, (Plane.GREY,), depth=light.fog > 0)
+        reaching = light.reaching(canvas.planes[Plane.GREY], time, self.painter.stage_view(time), canvas.depth)
+        return self.script.dvs.level(reaching)
 
 
-def _seen_heat(heat: Field) -> Image:
-    """What a thermal camera of half the resolution makes of temperatures."""
-    height, width = heat.shape
-    coarse = cv2.resize(heat, (width // 2, height // 2), interpolation=cv2.INTER_AREA)
-    return grey_image(np.asarray(cv2.resize(coarse, (width, height), interpolation=cv2.INTER_LINEAR), np.float32))
+def _add(total: dict[Plane, Field], plane: Plane, canvas: Canvas) -> None:
+    picture = canvas.planes[plane]
+    if plane not in total:
+        total[plane] = np.zeros(picture.shape, np.float32)
+    # Light is the square of what is stored, so that averages are those of light.
+    (cv2.accumulateSquare if plane is Plane.COLOUR else cv2.accumulate)(picture, total[plane])
 
 
-def _grained(rng: np.random.Generator, image: Image, deviation: float) -> Image:
-    tile = rng.normal(0, deviation, (64, 64, 3)).astype(np.int16)
-    repeats = (-(-image.shape[0] // 64), -(-image.shape[1] // 64), 1)
-    whole = np.tile(tile, repeats)[: image.shape[0], : image.shape[1]]
-    return np.asarray(np.clip(image + whole, 0, 255).astype(np.uint8))
+def _microseconds(time: float) -> float:
+    return 1e6 * time / FPS
+
+
+def grain(rng: np.random.Generator, shape: tuple[int, ...]) -> npt.NDArray[np.float32]:
+    """Standard normal numbers of a shape: a random stretch of a long list, for drawing them anew takes too long."""
+    count = int(np.prod(shape))
+    start = int(rng.integers(_SLACK))
+    return _normal_numbers(count)[start : start + count].reshape(shape)
+
+
+@lru_cache(maxsize=2)
+def _normal_numbers(count: int) -> npt.NDArray[np.float32]:
+    return np.random.default_rng(0).standard_normal(count + _SLACK, np.float32)

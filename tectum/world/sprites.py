@@ -1,21 +1,18 @@
-"""Things that move: an outline, a surface and a temperature, and how they are laid on a picture."""
+"""Flat things with an outline, a surface and a temperature, of which training pairs are composed."""
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
 import cv2
 import numpy as np
 import numpy.typing as npt
 
-from tectum.geometry import Box, Image
+from tectum.geometry import Image
 from tectum.world.textures import Field, noise, paint, pattern
 
 Mask = npt.NDArray[np.uint8]
 """Coverage `H×W`, 0 to 255."""
-
-Affine = npt.NDArray[np.float64]
-"""A map `2×3` of points `(x, y, 1)`."""
 
 SIDE = 96
 """Pixels along the longer side of a procedural sprite."""
@@ -41,12 +38,6 @@ class Sprite:
     def size(self) -> tuple[int, int]:
         """Width and height in pixels."""
         return self.alpha.shape[1], self.alpha.shape[0]
-
-    def box(self, affine: Affine) -> Box:
-        """The tight box of the sprite after a map."""
-        points = self.hull @ affine[:, :2].T + affine[:, 2]
-        low, high = points.min(axis=0), points.max(axis=0)
-        return Box(float(low[0]), float(low[1]), float(high[0] - low[0]), float(high[1] - low[1]))
 
 
 def sprite(image: Image, heat: Field, alpha: Mask) -> Sprite | None:
@@ -168,62 +159,3 @@ def bent(rng: np.random.Generator, thing: Sprite, strength: float = 0.12) -> Spr
     image, heat, alpha = (cv2.warpPerspective(each, matrix, size) for each in (thing.image, thing.heat, thing.alpha))
     made = sprite(np.asarray(image, np.uint8), np.asarray(heat, np.float32), np.asarray(alpha, np.uint8))
     return made if made is not None else thing
-
-
-def placed(thing: Sprite, center: tuple[float, float], scale: tuple[float, float], angle: float) -> Affine:
-    """The map that scales, turns and lays a sprite with its middle at a point.
-
-    Args:
-        thing: the sprite.
-        center: where its middle goes, in pixels.
-        scale: horizontal and vertical factor before the turn.
-        angle: in radians.
-    """
-    width, height = thing.size
-    turn = np.array([[np.cos(angle), -np.sin(angle)], [np.sin(angle), np.cos(angle)]]) * scale
-    return np.column_stack([turn, np.array(center) - turn @ (width / 2, height / 2)])
-
-
-def lay(picture: Image | Field, surface: Image | Field, alpha: Mask, affine: Affine) -> Mask | None:
-    """Lays a surface on a picture in place, through its coverage and a map.
-
-    Only the window of the picture that the surface touches is computed.
-
-    Args:
-        picture: `H×W×3` of 8 bit or `H×W` of floats, changed in place.
-        surface: the sprite's, of the picture's kind.
-        alpha: its coverage.
-        affine: from the sprite's pixels to the picture's.
-
-    Returns:
-        The coverage laid, `H×W` of the picture, or `None` where nothing of it shows.
-    """
-    height, width = picture.shape[:2]
-    frame = np.array([[0, 0], [alpha.shape[1], 0], [alpha.shape[1], alpha.shape[0]], [0, alpha.shape[0]]])
-    points = frame @ affine[:, :2].T + affine[:, 2]
-    x1, y1 = np.maximum(np.floor(points.min(axis=0)).astype(int) - 1, 0)
-    x2, y2 = np.minimum(np.ceil(points.max(axis=0)).astype(int) + 1, (width, height))
-    if x2 <= x1 or y2 <= y1:
-        return None
-    # Edges of pixels map to edges; OpenCV maps centres, half a pixel away on both sides.
-    shifted = affine.copy()
-    shifted[:, 2] += affine[:, :2] @ (0.5, 0.5) - 0.5 - (x1, y1)
-    size = (int(x2 - x1), int(y2 - y1))
-    cover = np.asarray(cv2.warpAffine(alpha, shifted, size, flags=cv2.INTER_LINEAR), np.uint8)
-    moved = cv2.warpAffine(surface, shifted, size, flags=cv2.INTER_LINEAR, borderMode=cv2.BORDER_REPLICATE)
-    window = picture[y1:y2, x1:x2]
-    weight = cover.astype(np.float32) / 255
-    if picture.ndim == 3:
-        weight = weight[..., None]
-    window[...] = (window + weight * (moved.astype(np.float32) - window)).astype(picture.dtype)
-    full = np.zeros((height, width), np.uint8)
-    full[y1:y2, x1:x2] = cover
-    return full
-
-
-def recoloured(rng: np.random.Generator, thing: Sprite, amount: float = 0.25) -> Sprite:
-    """A look-alike: the same thing with slightly other colours and temperature."""
-    gain = rng.uniform(1 - amount, 1 + amount, 3)
-    image = np.clip(thing.image * gain + rng.uniform(-60, 60, 3) * amount, 0, 255).astype(np.uint8)
-    heat = np.clip(thing.heat + rng.uniform(-amount, amount), 0, 1).astype(np.float32)
-    return replace(thing, image=image, heat=heat)

@@ -52,6 +52,18 @@ def checks(rng: np.random.Generator, width: int, height: int) -> Field:
     return np.asarray(cv2.resize(board, (width, height), interpolation=cv2.INTER_NEAREST), np.float32)
 
 
+def spots(rng: np.random.Generator, width: int, height: int) -> Field:
+    """Discs in random places on a random grid; `height×width` in [0, 1]."""
+    mask = np.zeros((height, width), np.uint8)
+    gap = max(4.0, min(width, height) / float(rng.uniform(2, 5)))
+    radius = max(1, round(gap * float(rng.uniform(0.22, 0.38))))
+    for y in np.arange(gap / 2, height + gap / 2, gap):
+        for x in np.arange(gap / 2, width + gap / 2, gap):
+            dx, dy = rng.uniform(-0.15, 0.15, 2) * gap
+            cv2.circle(mask, (round(float(x + dx)), round(float(y + dy))), radius, 255, -1, cv2.LINE_AA)
+    return np.asarray(mask, np.float32) / np.float32(255)
+
+
 def pattern(rng: np.random.Generator, width: int, height: int) -> Field:
     """One of the procedural patterns, with a little noise over it; `height×width` in [0, 1]."""
     kind = rng.integers(4)
