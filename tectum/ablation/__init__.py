@@ -1,0 +1,1 @@
+"""Ablations: the variants of a table times its seeds, trained, scored and compared."""

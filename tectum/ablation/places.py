@@ -1,0 +1,140 @@
+"""Where a measure is taken: a benchmark's sequences on disk, and what there is to do on them."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from filelock import FileLock
+
+from tectum.ablation.table import Measure
+from tectum.benchmarks import find
+from tectum.benchmarks.base import Benchmark
+from tectum.errors import RecipeError, TectumError
+from tectum.evaluation.conventions import convention
+from tectum.evaluation.jobs import Job, plan
+from tectum.world.bench import LENGTH, SPLITS, bench_folder, missing, render_bench
+
+WORLD_BENCH = "world-bench"
+"""The benchmark that is rendered on demand."""
+
+
+@dataclass(frozen=True)
+class Place:
+    """The sequences of one or more measures.
+
+    Attributes:
+        name: in words, such as `world-bench rgbt`.
+        folder: the name of the folder of its results in that of a run.
+        benchmark: in whose layout they lie.
+        root: the folder that they lie in.
+        split: which of them.
+        jobs: one for each that can be tracked.
+        problems: a sentence on each that cannot.
+    """
+
+    name: str
+    folder: str
+    benchmark: Benchmark
+    root: Path
+    split: str
+    jobs: tuple[Job, ...]
+    problems: tuple[str, ...] = ()
+
+
+def check_measures(measures: Sequence[Measure], data: Path | None) -> None:
+    """Makes sure that all measures can be taken, before anything is rendered.
+
+    Raises:
+        RecipeError: if a benchmark, its folder, a split or a score does not exist.
+    """
+    for measure in measures:
+        try:
+            benchmark, _, _ = _located(measure, data)
+            known = convention(benchmark.convention).keys
+        except TectumError as error:
+            raise RecipeError(f"{measure.origin}: {error}") from None
+        if measure.key not in known:
+            keys = ", ".join(known)
+            raise RecipeError(f"{measure.origin}: {measure.place} has no score '{measure.key}': use one of {keys}.")
+
+
+def frames_to_render(measures: Sequence[Measure]) -> int:
+    """Frames of `world-bench` that are not there yet."""
+    return LENGTH * sum(1 for _ in missing(bench_folder(), _splits(measures)))
+
+
+def rendered_places(measures: Sequence[Measure], data: Path | None) -> tuple[Place, ...]:
+    """The places of the measures that need no rendering first."""
+    there = [each for each in measures if not frames_to_render([each])]
+    return tuple(_open(measure, data) for measure in {each.folder: each for each in there}.values())
+
+
+def open_places(
+    measures: Sequence[Measure], data: Path | None, advanced: Callable[[], None] | None = None
+) -> tuple[Place, ...]:
+    """Finds the sequences of all measures; `world-bench` is rendered first where it is missing.
+
+    Args:
+        measures: some may share a place.
+        data: the folder that roots are relative to.
+        advanced: called after each frame that is rendered.
+
+    Raises:
+        RecipeError: if none of a measure's sequences can be tracked.
+    """
+    splits = _splits(measures)
+    if splits:
+        _render(splits, advanced)
+    by_folder = {measure.folder: measure for measure in measures}
+    return tuple(_open(measure, data) for measure in by_folder.values())
+
+
+def _render(splits: tuple[str, ...], advanced: Callable[[], None] | None) -> None:
+    """Renders what is missing; of two invocations at once, one waits for the other."""
+    path = bench_folder().with_suffix(".lock")
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        with FileLock(path):
+            render_bench(splits=splits, advanced=advanced)
+    except OSError as error:
+        raise TectumError(f"{WORLD_BENCH} cannot be rendered into {path.parent} ({error.strerror}).") from None
+
+
+def _open(measure: Measure, data: Path | None) -> Place:
+    benchmark, root, split = _located(measure, data)
+    try:
+        jobs, problems = plan(benchmark, root, split)
+    except TectumError as error:
+        raise RecipeError(f"{measure.origin}: {error}") from None
+    told = tuple(problem.sentence for problem in problems)
+    return Place(measure.place, measure.folder, benchmark, root, split, tuple(jobs), told)
+
+
+def _located(measure: Measure, data: Path | None) -> tuple[Benchmark, Path, str]:
+    """The benchmark, its folder and its split."""
+    if measure.benchmark == WORLD_BENCH:
+        if measure.split not in SPLITS:
+            raise RecipeError(f"A measure on {WORLD_BENCH} needs a split: one of {', '.join(SPLITS)}.")
+        plain = find("plain")
+        return plain, bench_folder() / measure.split, plain.split
+    benchmark = find(measure.benchmark)
+    if measure.root is None:
+        raise RecipeError(f"A measure on {benchmark.title} needs root, the folder in which it lies.")
+    root = Path(measure.root) if data is None else data / measure.root
+    if not root.is_dir():
+        raise RecipeError(f"There is no folder {root}: mend root, or say with --data DIR what it is relative to.")
+    split = measure.split or benchmark.split
+    benchmark.names(root, split)
+    return benchmark, root, split
+
+
+def _splits(measures: Sequence[Measure]) -> tuple[str, ...]:
+    return tuple(dict.fromkeys(_world_splits(measures)))
+
+
+def _world_splits(measures: Sequence[Measure]) -> Iterator[str]:
+    for measure in measures:
+        if measure.benchmark == WORLD_BENCH and measure.split is not None:
+            yield measure.split

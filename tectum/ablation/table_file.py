@@ -1,0 +1,283 @@
+"""Ablation tables as files: YAML, checked, with the line of whatever is wrong."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import fields
+from importlib import resources
+from pathlib import Path
+from typing import Any
+
+import yaml
+from omegaconf import OmegaConf
+from omegaconf.errors import OmegaConfBaseException
+
+from tectum.ablation.table import Measure, Table, Trial, Variant
+from tectum.errors import RecipeError, UnknownNameError
+from tectum.systems.base import Decoding
+from tectum.tracking.views import MissingPolicy
+
+TABLE = ("title", "recipe", "seeds", "budget", "set", "variants", "measure", "baseline")
+VARIANT = ("set", "weights_of", "evaluate")
+MEASURE = ("benchmark", "split", "root", "key")
+
+Keys = tuple[str | int, ...]
+"""Where a value stands in a document: keys and places in lists, from the outside."""
+
+
+def read_table(name: str | Path) -> Table:
+    """Reads a table by its file or by the name of one that ships with Tectum.
+
+    Args:
+        name: path of a YAML file, or a name such as `nano-senses`.
+
+    Raises:
+        RecipeError: if there is no such table, or it says what makes no sense; it names the line.
+    """
+    document = _Document(*_found(str(name)))
+    document.check_keys((), TABLE)
+    variants = tuple(_variants(document))
+    _check_variants(document, variants)
+    return Table(
+        title=document.text(("title",), Path(name).stem),
+        recipe=_recipe(document, Path(name)),
+        variants=variants,
+        measures=tuple(_measures(document)),
+        baseline=_baseline(document, variants),
+        seeds=_seeds(document),
+        budget=_budget(document),
+        changes=document.words(("set",)),
+        origin=document.origin,
+    )
+
+
+def shipped() -> dict[str, str]:
+    """The tables that ship with Tectum: their text by name."""
+    files = (resources.files("tectum") / "ablations").iterdir()
+    return {each.name.removesuffix(".yaml"): each.read_text() for each in files if each.name.endswith(".yaml")}
+
+
+def check_seeds(seeds: Sequence[int]) -> str | None:
+    """What is wrong with some seeds; `None` if nothing is."""
+    if not seeds:
+        return "names no seed: give one or more whole numbers"
+    if min(seeds) < 0:
+        return f"holds {min(seeds)}: a seed is 0 or more"
+    twice = next((seed for seed, count in Counter(seeds).items() if count > 1), None)
+    return None if twice is None else f"holds {twice} twice"
+
+
+def _found(name: str) -> tuple[str, str]:
+    """Where a table is from, for messages, and its text."""
+    path = Path(name)
+    if path.is_file():
+        return name, path.read_text()
+    known = shipped()
+    if name in known:
+        return f"{name}.yaml", known[name]
+    raise RecipeError(f"There is no table '{name}': give a YAML file or one of {', '.join(sorted(known))}.")
+
+
+class _Document:
+    """A YAML file, value by value.
+
+    Args:
+        origin: its name, for messages.
+        text: what it says.
+
+    Raises:
+        RecipeError: if it is no YAML with names at its top, or a name stands twice.
+    """
+
+    def __init__(self, origin: str, text: str) -> None:
+        self.origin = origin
+        loader = yaml.SafeLoader(text)
+        try:
+            self._root = loader.get_single_node()
+            if not isinstance(self._root, yaml.MappingNode):
+                raise RecipeError(f"{origin} holds no table: write title, recipe, seeds, variants, measure, baseline.")
+            self._check_unique(self._root)
+            self._said = loader.construct_document(self._root)
+        except yaml.MarkedYAMLError as error:
+            line = f", line {error.problem_mark.line + 1}" if error.problem_mark else ""
+            raise RecipeError(f"{origin}{line}: this is no YAML ({error.problem}).") from None
+
+    def get(self, path: Keys) -> Any:
+        """The value at a place; `None` where there is none."""
+        value: Any = self._said
+        for name in path:
+            value = value.get(name) if isinstance(value, Mapping) else value[int(name)]
+        return value
+
+    def text(self, path: Keys, default: str | None = None) -> str:
+        """Text that must be there, unless there is a default."""
+        value = self.get(path)
+        if value is None and default is not None:
+            return default
+        if not isinstance(value, str | int | float) or not str(value).strip():
+            raise self.error(path, "must be said" if value is None else "must be text")
+        return str(value)
+
+    def maybe(self, path: Keys) -> str | None:
+        """Text that may be missing."""
+        return None if self.get(path) is None else self.text(path)
+
+    def words(self, path: Keys) -> tuple[str, ...]:
+        """A list of settings; none where nothing is said."""
+        value = self.get(path)
+        if value is None:
+            return ()
+        if not isinstance(value, list):
+            raise self.error(path, "must be a list of settings such as [optim.lr=1e-4]")
+        wrong = next((each for each in value if not isinstance(each, str) or "=" not in each), None)
+        if wrong is not None:
+            raise self.error(path, f"holds {wrong!r}: write settings as NAME=VALUE")
+        return tuple(value)
+
+    def check_keys(self, path: Keys, known: Sequence[str]) -> None:
+        """Makes sure that names at a place are known ones."""
+        value = self.get(path)
+        if not isinstance(value, Mapping):
+            raise self.error(path, f"must say {', '.join(known)}, each as NAME: VALUE")
+        for name in value:
+            if name not in known:
+                raise self.error((*path, name), f"is unknown: use {', '.join(known)}")
+
+    def error(self, path: Keys, fault: str) -> RecipeError:
+        """What is wrong at a place."""
+        return RecipeError(f"{self.place(path)}: {'.'.join(map(str, path))} {fault}.")
+
+    def place(self, path: Keys) -> str:
+        """File and line of a place, or of the innermost one around it that is there."""
+        node, line = self._root, self._root.start_mark.line
+        for name in path:
+            if isinstance(node, yaml.MappingNode):
+                pair = next((pair for pair in node.value if pair[0].value == str(name)), None)
+                if pair is None:
+                    break
+                line, node = pair[0].start_mark.line, pair[1]
+            elif isinstance(node, yaml.SequenceNode) and isinstance(name, int):
+                node = node.value[name]
+                line = node.start_mark.line
+        return f"{self.origin}, line {line + 1}"
+
+    def _check_unique(self, node: yaml.Node) -> None:
+        if isinstance(node, yaml.MappingNode):
+            names = Counter(key.value for key, _ in node.value)
+            for key, value in node.value:
+                if names[key.value] > 1:
+                    raise RecipeError(f"{self.origin}, line {key.start_mark.line + 1}: '{key.value}' stands twice.")
+                self._check_unique(value)
+        elif isinstance(node, yaml.SequenceNode):
+            for each in node.value:
+                self._check_unique(each)
+
+
+def _recipe(document: _Document, table: Path) -> str:
+    """A recipe's name, or its file, which a table names relative to itself."""
+    said = document.text(("recipe",))
+    beside = table.parent / said
+    return str(beside) if beside.is_file() else said
+
+
+def _seeds(document: _Document) -> tuple[int, ...]:
+    said = document.get(("seeds",))
+    if not isinstance(said, list) or not all(type(each) is int for each in said):
+        raise document.error(("seeds",), "must be a list of whole numbers such as [1, 2, 3]")
+    fault = check_seeds(said)
+    if fault:
+        raise document.error(("seeds",), fault)
+    return tuple(said)
+
+
+def _budget(document: _Document) -> int | None:
+    said = document.get(("budget",))
+    if said is not None and (type(said) is not int or said < 1):
+        raise document.error(("budget",), "must be a number of samples, 1 or more")
+    return said
+
+
+def _baseline(document: _Document, variants: Sequence[Variant]) -> str:
+    said = document.text(("baseline",))
+    names = [variant.name for variant in variants]
+    if said not in names:
+        raise document.error(("baseline",), f"is '{said}', which is no variant: use one of {', '.join(names)}")
+    return said
+
+
+def _variants(document: _Document) -> Iterator[Variant]:
+    said = document.get(("variants",))
+    if not isinstance(said, Mapping) or not said:
+        raise document.error(("variants",), "must hold settings by name, such as `baseline: []`")
+    for name, settings in said.items():
+        path: Keys = ("variants", name)
+        if settings is None or isinstance(settings, list):
+            yield Variant(str(name), document.words(path), origin=document.place(path))
+            continue
+        document.check_keys(path, VARIANT)
+        yield Variant(
+            str(name),
+            document.words((*path, "set")),
+            document.maybe((*path, "weights_of")),
+            _trial(document, (*path, "evaluate")),
+            document.place(path),
+        )
+
+
+def _trial(document: _Document, path: Keys) -> Trial:
+    words = list(document.words(path))
+    try:
+        said = OmegaConf.merge(OmegaConf.structured(Trial), OmegaConf.from_dotlist(words))
+        trial = OmegaConf.to_object(said)
+        assert isinstance(trial, Trial)
+        MissingPolicy.of(trial.missing)
+    except (OmegaConfBaseException, ValueError, UnknownNameError) as error:
+        raise document.error(path, f"cannot be read ({str(error).splitlines()[0].rstrip('.')})") from None
+    known = [each.name for each in fields(Decoding)]
+    wrong = next((name for name in trial.decoding if name not in known), None)
+    if wrong is not None:
+        raise document.error(path, f"sets decoding.{wrong}, which is unknown: use {', '.join(known)}")
+    return trial
+
+
+def _check_variants(document: _Document, variants: Sequence[Variant]) -> None:
+    """Makes sure that each variant has a folder of its own, and weights."""
+    folders: dict[str, str] = {}
+    trained = [variant.name for variant in variants if variant.weights_of is None]
+    for variant in variants:
+        path: Keys = ("variants", variant.name)
+        other = folders.setdefault(variant.folder.lower(), variant.name)
+        if other != variant.name:
+            raise document.error(path, f"is too like '{other}': their folders would have the same name, so rename one")
+        if variant.weights_of is None:
+            continue
+        if variant.weights_of not in trained:
+            known = ", ".join(trained) or "none"
+            raise document.error((*path, "weights_of"), f"must name a variant that trains, that is one of {known}")
+        if variant.changes:
+            raise document.error((*path, "set"), "has no effect, for weights_of trains nothing: leave one out")
+
+
+def _measures(document: _Document) -> Iterator[Measure]:
+    said = document.get(("measure",))
+    if not isinstance(said, list) or not said:
+        raise document.error(("measure",), "must be a list of benchmarks, each with its key")
+    seen: dict[str, Measure] = {}
+    for number in range(len(said)):
+        path: Keys = ("measure", number)
+        document.check_keys(path, MEASURE)
+        measure = Measure(
+            benchmark=document.text((*path, "benchmark")),
+            key=document.text((*path, "key")),
+            split=document.maybe((*path, "split")),
+            root=document.maybe((*path, "root")),
+            origin=document.place(path),
+        )
+        if measure.title in seen:
+            raise document.error(path, f"is measured twice ({measure.title})")
+        alike = next((each for each in seen.values() if each.folder == measure.folder), measure)
+        if (alike.split, alike.root) != (measure.split, measure.root):
+            raise document.error(path, "has the name of another measure, but other sequences: name its split")
+        seen[measure.title] = measure
+        yield measure

@@ -1,0 +1,140 @@
+"""Ablation tables as files: what they say, and one sentence with the line for whatever they say wrongly."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+
+from tectum.ablation.grid import budget_label, lay_out
+from tectum.ablation.places import check_measures
+from tectum.ablation.table import Measure, Trial
+from tectum.ablation.table_file import read_table, shipped
+from tectum.errors import RecipeError, TectumError
+from tectum.training.recipe_file import read_recipe
+
+GOOD = """\
+title: A title
+recipe: nano
+seeds: [1, 2]
+budget: 13440
+set: [batch.size=16]
+variants:
+  baseline: []
+  + rate: [optim.lr=1e-4]
+  no window:
+    weights_of: baseline
+    evaluate: [decoding.window=0, missing=zero]
+measure:
+  - benchmark: world-bench
+    split: rgbt
+    key: SR
+  - benchmark: plain
+    root: rgb
+    key: AO
+baseline: baseline
+"""
+
+
+def write(folder: Path, text: str) -> Path:
+    path = folder / "some.yaml"
+    path.write_text(text)
+    return path
+
+
+def test_a_table_says_what_varies(tmp_path: Path) -> None:
+    table = read_table(write(tmp_path, GOOD))
+    assert [variant.name for variant in table.variants] == ["baseline", "+ rate", "no window"]
+    assert table.variant("no window").trial == Trial("zero", None, {"window": 0.0})
+    assert [measure.title for measure in table.measures] == ["SR on world-bench rgbt", "AO on plain rgb"]
+    assert (table.seeds, table.budget, table.baseline) == ((1, 2), 13440, "baseline")
+
+
+def test_every_run_has_a_recipe_and_a_folder(tmp_path: Path) -> None:
+    runs = lay_out(read_table(write(tmp_path, GOOD)), tmp_path)
+    assert [(run.variant.name, run.seed) for run in runs[:4]] == [
+        *(("baseline", 1), ("+ rate", 1), ("no window", 1), ("baseline", 2))
+    ]
+    assert {run.recipe.seed for run in runs if run.seed == 2} == {2}
+    assert runs[1].recipe.optim.lr == 1e-4
+    assert runs[2].source == runs[0].folder
+    assert len({run.folder for run in runs}) == 6
+    assert len({run.digest for run in runs}) == 6
+
+
+def test_a_budget_shortens_epochs_and_nothing_else(tmp_path: Path) -> None:
+    table = read_table(write(tmp_path, GOOD))
+    full = read_recipe("nano", ["batch.size=16"])
+    run = lay_out(table, tmp_path)[0]
+    assert run.recipe.schedule == replace(full.schedule, samples=13440 // full.schedule.epochs)
+    assert run.full == full.batches * 16
+    assert 0.95 * 13440 <= run.samples <= 13440
+    assert budget_label([run]).startswith(f"Reduced budget: {run.samples:,} of ".replace(",", " "))
+    whole = lay_out(replace(table, budget=None), tmp_path)[0]
+    assert budget_label([whole]) == f"{run.full:,} samples per run.".replace(",", " ")
+
+
+def test_a_recipe_is_found_beside_its_table(tmp_path: Path) -> None:
+    (tmp_path / "own.yaml").write_text("system: nano\ndata: {world: {kind: world}}\n")
+    table = read_table(write(tmp_path, GOOD.replace("recipe: nano", "recipe: own.yaml")))
+    assert lay_out(replace(table, budget=None), tmp_path)[0].recipe.schedule.samples == 60_000
+
+
+def test_shipped_tables_can_be_laid_out(tmp_path: Path) -> None:
+    assert "nano-senses" in shipped()
+    for name in shipped():
+        table = read_table(name)
+        check_measures(table.measures, None)
+        assert lay_out(table, tmp_path)
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "told"),
+    [
+        ("budget: 13440", "budjet: 5", "line 4: budjet is unknown: use title, recipe"),
+        ("budget: 13440", "budget: many", "line 4: budget must be a number of samples"),
+        ("budget: 13440", "budget: 100", "line 7: a budget of 100 samples is less than one batch of 16 in each of 21"),
+        ("[1, 2]", "[]", "line 3: seeds names no seed"),
+        ("[1, 2]", "[1, 1]", "line 3: seeds holds 1 twice"),
+        ("[1, 2]", "[one]", "line 3: seeds must be a list of whole numbers"),
+        ("  + rate:", "  baseline:", "'baseline' stands twice"),
+        ("+ rate", "Baseline", "line 8: variants.Baseline is too like 'baseline'"),
+        ("baseline: baseline", "baseline: base", "line 19: baseline is 'base', which is no variant"),
+        ("baseline: baseline\n", "", "baseline must be said"),
+        ("optim.lr=1e-4", "optim.lrr=1e-4", "line 8, variant '. rate': 'optim.lrr=1e-4': optim.lrr"),
+        ("optim.lr=1e-4", "faster", "line 8: variants.. rate holds 'faster': write settings as NAME=VALUE"),
+        ("weights_of: baseline", "weights_of: other", "line 10: variants.no window.weights_of must name a variant"),
+        ("decoding.window=0", "decoding.windows=0", "line 11: .*decoding.windows, which is unknown: use window"),
+        ("missing=zero", "missing=guess", "line 11: .*no policy 'guess'"),
+        ("missing=zero", "speed=9", "line 11: .*cannot be read .*speed"),
+        ("    key: SR\n", "", "line 13: measure.0.key must be said"),
+        ("    split: rgbt", "    slit: rgbt", "line 14: measure.0.slit is unknown"),
+        ("recipe: nano", "recipe: nono", "no recipe 'nono'"),
+        ("seeds: [1, 2]", "seeds: [1, 2", "line 4: this is no YAML"),
+    ],
+)
+def test_mistakes_are_told_with_their_line(tmp_path: Path, old: str, new: str, told: str) -> None:
+    assert old in GOOD
+    with pytest.raises(RecipeError, match=told):
+        lay_out(read_table(write(tmp_path, GOOD.replace(old, new))), tmp_path)
+
+
+def test_tables_that_are_not_there_are_told() -> None:
+    with pytest.raises(RecipeError, match=r"no table 'nothing': give a YAML file or one of .*nano-senses"):
+        read_table("nothing")
+
+
+@pytest.mark.parametrize(
+    ("measure", "told"),
+    [
+        (Measure("world-bench", "SR"), "needs a split: one of rgb, rgbt"),
+        (Measure("world-bench", "IQ", "rgb"), "has no score 'IQ': use one of SR"),
+        (Measure("nowhere", "SR"), "no benchmark 'nowhere'"),
+        (Measure("plain", "SR"), "needs root"),
+        (Measure("plain", "SR", None, "gone"), "no folder .*gone"),
+    ],
+)
+def test_measures_that_cannot_be_taken_are_told_first(tmp_path: Path, measure: Measure, told: str) -> None:
+    with pytest.raises(TectumError, match=told):
+        check_measures([measure], tmp_path)
