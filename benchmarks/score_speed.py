@@ -85,7 +85,7 @@ def compare(title: str, results: Path) -> bool:
         f"{shown}, at most {apart:.1e} apart",
         flush=True,
     )
-    return theirs / ours >= FASTER and apart <= SAME
+    return bool(theirs / ours >= FASTER and apart <= SAME)
 
 
 def peak_memory(results: Path, trackers: int) -> float:

@@ -241,6 +241,8 @@ def test_lasot_is_cut_to_what_its_toolkit_annotates(tmp_path: Path) -> None:
 
 
 def test_rgbd1k_reads_its_test_list_from_the_download(tmp_path: Path) -> None:
+    with pytest.raises(BenchmarkError, match=r"listed in .*list\.txt, which is not there"):
+        find("rgbd1k").names(tmp_path)
     write(tmp_path, {"list.txt": "boy_1\r\ndog_2"})
     assert find("rgbd1k").names(tmp_path) == ("boy_1", "dog_2")
 

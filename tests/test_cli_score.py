@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 import json
+import os
 import subprocess
 import sys
 from pathlib import Path
@@ -86,7 +87,7 @@ def test_trackers_stand_side_by_side(root: Path, tmp_path: Path) -> None:
     assert result.stdout.index("other") < result.stdout.index("mine")
     for words in ("Differences in percentage points", "by attribute", "by sequence", "95 % interval"):
         assert words in result.stdout
-    assert convention("plain").says in result.stdout
+    assert result.stdout.count(convention("plain").says) == 1
     assert not result.stderr
 
 
@@ -106,6 +107,7 @@ def test_a_folder_gets_every_table_and_plot(root: Path, tmp_path: Path) -> None:
     assert result.exit_code == 0, result.output
     tables = ("scores.csv", "scores.json", "scores.md", "scores.tex", "sequences.csv", "attributes.csv")
     plots = ("success.png", "precision.png", "radar.png", "differences.png")
+    assert all((out / name).with_suffix(".pdf").is_file() for name in plots)
     assert {*tables, *plots} <= {path.name for path in out.iterdir()}
     assert all((out / name).read_bytes().startswith(b"\x89PNG") for name in plots)
     assert json.loads((out / "scores.json").read_text()) == scores("plain", *words, "--draws", 50)
@@ -139,7 +141,7 @@ def test_what_is_wrong_is_said_and_strict_makes_it_an_error(root: Path, tmp_path
     strict = tectum_score(*words, "--strict")
     assert (strict.exit_code, strict.stdout) == (2, result.stdout)
     problems = scores(*words)["problems"]
-    assert [problem["sequences"] or problem["sequence"] for problem in problems] == ["bee", "ant", ["cat"]]
+    assert [problem["sequences"] or problem["sequence"] for problem in problems] == [["cat"], "bee", "ant"]
 
 
 def test_a_flood_of_problems_is_cut_short(root: Path, tmp_path: Path) -> None:
@@ -150,8 +152,12 @@ def test_a_flood_of_problems_is_cut_short(root: Path, tmp_path: Path) -> None:
     write(tmp_path / "mine", {f"{name}.txt": content + content for name, content in many.items()})
     words = ("plain", tmp_path / "mine", "--root", root, "--draws", 0)
     result = tectum_score(*words)
-    assert result.stderr.count("surplus rows") == 10
-    assert "21 more problems of mine" in result.stderr
+    assert "3 sequences have no results of mine" in result.stderr
+    assert result.stderr.count("surplus rows") == 1
+    assert "30 sequences (seq00, seq01, seq02, seq03, seq04 and 25 more): " in result.stderr
+    assert "NAME.txt has 16 rows for 8 frames of NAME" in result.stderr
+    write(tmp_path / "mine", {f"{name}.txt": rows * (2 + place) for place, (name, rows) in enumerate(many.items())})
+    assert "21 more problems of mine" in tectum_score(*words).stderr
     assert len(scores(*words)["problems"]) == 31
 
 
@@ -168,6 +174,7 @@ def test_a_flood_of_problems_is_cut_short(root: Path, tmp_path: Path) -> None:
         (["plain", "{mine}", "{mine}", "--root", "{root}"], "name them with NAME=FOLDER"),
         (["plain", "{root}", "--root", "{root}"], "looked for ant.txt"),
         (["plain", "nowhere", "--root", "{root}"], "There is no folder nowhere"),
+        (["plain", "=nowhere", "--root", "{root}"], "There is no folder =nowhere"),
         (["lasher", "{mine}", "--root", "{root}"], "None of the 245 sequences of LasHeR"),
     ],
 )
@@ -184,3 +191,26 @@ def test_scoring_starts_without_heavy_libraries() -> None:
     code = "import sys, tectum.cli.boards, tectum.evaluation.scoring; print(*sys.modules)"
     loaded = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout.split()
     assert not {"torch", "matplotlib", "pandas"} & set(loaded)
+
+
+def test_output_that_nobody_takes_is_no_defect(root: Path, tmp_path: Path) -> None:
+    out, code = tmp_path / "out", "from tectum.cli.main import run; run()"
+    words = [sys.executable, "-c", code, "score", "plain", results(tmp_path / "mine"), "--root", root, "--draws", "0"]
+    with Path("/dev/full").open("w") as full:
+        told = subprocess.run(words, stdout=full, stderr=subprocess.PIPE, text=True, check=False)
+    assert (told.returncode, told.stderr.count("\n")) == (2, 1)
+    assert told.stderr.startswith("error: Nothing more can be written")
+    reader, writer = os.pipe()
+    os.close(reader)
+    told = subprocess.run([*words, "--out", out], stdout=writer, stderr=subprocess.PIPE, text=True, check=False)
+    os.close(writer)
+    assert (told.returncode, told.stderr) == (141, "")
+    assert (out / "scores.json").is_file()
+
+
+def test_an_interrupt_while_modules_load_is_no_defect(tmp_path: Path) -> None:
+    write(tmp_path, {"typer/__init__.py": "raise KeyboardInterrupt\n"})
+    code = "from tectum.cli import run; run()"
+    environment = {**os.environ, "PYTHONPATH": f"{tmp_path}:{Path(__file__).resolve().parents[1]}"}
+    told = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False, env=environment)
+    assert (told.returncode, told.stderr) == (130, "interrupted\n")

@@ -176,6 +176,34 @@ def test_each_problem_is_told_once_and_each_split_summed_up(download: Path) -> N
     ]
 
 
+def test_problems_that_differ_in_the_name_only_are_one_line(tmp_path: Path) -> None:
+    for name in find("rgbt210").names(tmp_path):
+        (tmp_path / name).mkdir()
+        (tmp_path / name / "init.txt").write_text("1,2,3,4\n")
+    problems, summary = tectum_data_check("rgbt210", tmp_path).stdout.splitlines()
+    assert problems.startswith("damaged: afterrain, aftertree, ")
+    assert problems.endswith(f"Folder {tmp_path / 'NAME'} has no folder visible with its RGB images.")
+    assert summary == "test: 0 of 210 sequences, 0 frames; 0 missing, 210 damaged"
+
+
+def test_a_wrong_folder_is_told_with_what_was_looked_for(tmp_path: Path) -> None:
+    result = tectum_data_check("lasher", tmp_path)
+    assert result.exit_code == 2
+    assert "None of 1224 sequences of LasHeR is in" in result.stderr
+    assert "or one level below" in result.stderr
+    assert "holds no sequences of Plain" in tectum_data_check("plain", tmp_path).stderr
+
+
+def test_a_split_that_the_download_should_list_is_not_passed_over(tmp_path: Path) -> None:
+    name = find("rgbd1k").lists.splits["train"][0]
+    put(tmp_path / name, {"color": 2, "depth": 2}, {"groundtruth.txt": 2})
+    result = tectum_data_check("rgbd1k", tmp_path)
+    assert result.exit_code == 0
+    assert "train: 1 of 1001" in result.stdout
+    assert "list.txt" in result.stderr
+    assert tectum_data_check("rgbd1k", tmp_path, "--strict").exit_code == 2
+
+
 def test_strict_leaves_with_2_unless_all_is_there(download: Path) -> None:
     put(download / "mine" / "walk", {"rgb": 5}, {"groundtruth.txt": 5})
     assert tectum_data_check("plain", download / "mine", "--strict").exit_code == 0

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import json
+import multiprocessing
 import os
 import signal
+import struct
 import threading
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
@@ -170,6 +172,23 @@ def test_lockstep_and_processes_write_the_same_bytes(tmp_path: Path, plain_run: 
     assert told == ["A worker died on sequence bus (killed by signal 9): it is begun again by another."]
 
 
+def test_a_worker_that_is_killed_in_the_middle_of_its_answer_is_a_death() -> None:
+    class Torn(Processes):
+        """Its worker sends a part of an answer and is gone."""
+
+        def _start(self) -> tuple[multiprocessing.Process, multiprocessing.connection.Connection]:  # type: ignore[override]
+            ours, theirs = multiprocessing.Pipe()
+            os.write(theirs.fileno(), struct.pack("!i", 100) + b"half of it")
+            theirs.close()
+            process = multiprocessing.get_context("fork").Process(target=os._exit, args=(9,))
+            process.start()
+            return process, ours  # type: ignore[return-value]
+
+    crew = Torn(Setup(tracker, Walks.of(LENGTHS), Path(), 1), 1)
+    crew.hand(0, ())
+    assert crew.wait() == (0, Death("exit code 9"))
+
+
 def test_a_sequence_that_kills_two_workers_is_left_out(tmp_path: Path, plain_run: dict[str, bytes]) -> None:
     class Mortal(Alone):
         """Dies of one sequence, and in lockstep takes others with it."""
@@ -253,15 +272,21 @@ def test_the_folder_of_another_run_is_refused(tmp_path: Path) -> None:
     folder(tmp_path).enter(jobs)
     with pytest.raises(TectumError, match="missing copy instead of zero, batch 1 instead of 4: give another folder"):
         folder(tmp_path, missing="zero", batch=4).enter(jobs)
-    (tmp_path / "run.json").write_text("{")
-    with pytest.raises(TectumError, match=r"run\.json is damaged"):
-        folder(tmp_path).enter(jobs)
+    for damaged in ("{", "[]", '{"config": 5}'):
+        (tmp_path / "run.json").write_text(damaged)
+        with pytest.raises(TectumError, match=r"run\.json is damaged"):
+            folder(tmp_path).enter(jobs)
     (tmp_path / "theirs").mkdir()
-    (tmp_path / "theirs" / "car.txt").write_text("1,2,3,4\n")
-    with pytest.raises(TectumError, match=r"no run\.json says of which run"):
+    (tmp_path / "theirs" / "elephant.txt").write_text("1,2,3,4\n")
+    with pytest.raises(TectumError, match=r"holds elephant\.txt, but no run\.json says of which run"):
         folder(tmp_path / "theirs").enter(jobs)
     with pytest.raises(TectumError, match="cannot be written"):
-        folder(tmp_path / "theirs" / "car.txt").enter(jobs)
+        folder(tmp_path / "theirs" / "elephant.txt").enter(jobs)
+
+
+def test_a_run_keeps_the_threads_that_it_began_with(tmp_path: Path) -> None:
+    assert folder(tmp_path).threads(4) == 4
+    assert folder(tmp_path).threads(1) == 4
 
 
 def test_a_mistake_in_the_tracker_ends_the_run(tmp_path: Path) -> None:
@@ -303,6 +328,12 @@ def test_anchored_runs_go_forwards_and_backwards(tmp_path: Path) -> None:
     assert back.values[-1][:2] == pytest.approx([40, 50], abs=6)
     with pytest.raises(BenchmarkError, match="no box with an area at its anchor 2"):
         plan(Anchored({"dog": Truth("dog", np.full((5, 4), np.nan), anchors=np.array([2]))}), Path())
+
+
+def test_a_sequence_whose_file_would_be_that_of_times_is_left_out() -> None:
+    jobs, problems = plan(Walks.of({"car_time": 5, "car": 5, "bus_time": 5}), Path())
+    assert [job.key for job in jobs] == ["car", "bus_time"]
+    assert [problem.sequence for problem in problems] == ["car_time"]
 
 
 def test_repetitions_have_a_file_each() -> None:

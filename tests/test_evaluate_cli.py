@@ -10,8 +10,9 @@ import signal
 import socket
 import subprocess
 import sys
+import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from functools import partial
 from pathlib import Path
 
@@ -67,6 +68,17 @@ def root(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return root
 
 
+@pytest.fixture(scope="module", autouse=True)
+def one_thread() -> Iterator[None]:
+    """For workers, which share this machine's threads, would otherwise have fewer of them than a run in one process."""
+    import torch
+
+    before = torch.get_num_threads()
+    torch.set_num_threads(1)
+    yield
+    torch.set_num_threads(before)
+
+
 @pytest.fixture(scope="module")
 def undisturbed(root: Path, tmp_path_factory: pytest.TempPathFactory) -> dict[str, bytes]:
     """What a run from beginning to end writes."""
@@ -85,8 +97,12 @@ def tectum_evaluate(*words: object) -> Result:
 @pytest.mark.parametrize(
     "ends",
     [
-        pytest.param([(signal.SIGKILL, 1), (signal.SIGINT, 2)], id="twice"),
-        pytest.param([(signal.SIGKILL, 2), (signal.SIGINT, 1)] * 2, id="often", marks=pytest.mark.slow),
+        pytest.param([(signal.SIGKILL, 2)], id="once"),
+        pytest.param(
+            [(signal.SIGKILL, 1), (signal.SIGINT, 2), (signal.SIGKILL, 2), (signal.SIGINT, 1)],
+            id="often",
+            marks=pytest.mark.slow,
+        ),
     ],
 )
 def test_a_run_that_was_ended_continues_and_writes_the_same_bytes(
@@ -107,12 +123,41 @@ def test_a_run_that_was_ended_continues_and_writes_the_same_bytes(
     assert written(tmp_path) == undisturbed
 
 
+def test_ctrl_c_ends_a_run_where_nothing_is_half_done(
+    root: Path, undisturbed: dict[str, bytes], tmp_path: Path
+) -> None:
+    words = ["nano", "plain", "--root", root, "--out", tmp_path, "--no-score"]
+    done = threading.Event()
+
+    def interrupt() -> None:
+        wait_for(lambda: done.is_set() or any(tmp_path.glob("walk?.txt")))
+        if not done.is_set():
+            os.kill(os.getpid(), signal.SIGINT)
+
+    impatient = threading.Thread(target=interrupt)
+    impatient.start()
+    try:
+        result = tectum_evaluate(*words)
+    finally:
+        done.set()
+        impatient.join()
+    assert (result.exit_code, result.stderr) == (130, "interrupted\n")
+    assert 0 < len(list(tmp_path.glob("walk?.txt"))) < 6
+    assert written(tmp_path).items() <= undisturbed.items()
+    assert json.loads((tmp_path / "run.json").read_text())["ended"] is None
+    assert tectum_evaluate(*words).exit_code == 0
+    assert written(tmp_path) == undisturbed
+
+
 class Group:
     """The command in a process group of its own, as a terminal would have it."""
 
     def __init__(self, *words: object) -> None:
         command = [sys.executable, "-c", COMMAND, *map(str, words)]
-        self.process = subprocess.Popen(command, stderr=subprocess.PIPE, text=True, start_new_session=True)
+        environment = {**os.environ, "OMP_NUM_THREADS": "1"}
+        self.process = subprocess.Popen(
+            command, stderr=subprocess.PIPE, text=True, start_new_session=True, env=environment
+        )
 
     def __enter__(self) -> Group:
         return self
@@ -132,7 +177,7 @@ class Group:
             os.killpg(self.process.pid, by)
         else:
             self.process.send_signal(by)
-        _, said = self.process.communicate(timeout=10)
+        _, said = self.process.communicate(timeout=30)
         # It may have been done before, or be on its way out.
         assert self.process.returncode in ((130, -by, 0) if by is signal.SIGINT else (-by, 0))
         assert "Traceback" not in said
@@ -140,7 +185,7 @@ class Group:
 
 
 def wait_for(happens: Callable[[], bool]) -> None:
-    until = time.monotonic() + 30
+    until = time.monotonic() + 60
     while not happens():
         assert time.monotonic() < until
         time.sleep(0.02)
@@ -191,6 +236,7 @@ def test_mistakes_are_told_before_anything_is_written(root: Path, tmp_path: Path
         (("nano", "plain", "--engine", "slurm"), "no engine 'slurm'"),
         (("nano", "plain", "--address", "auto"), "add --engine ray"),
         (("nano", "plain", "--split", "train"), "no split 'train'"),
+        (("nano", "plain", "--convention", "mine"), "no convention 'mine'"),
         (("nano", "nowhere"), "no benchmark 'nowhere'"),
         (("micro", "plain"), "no preset 'micro'"),
         (("nano", "lasher"), "No sequence of LasHeR"),

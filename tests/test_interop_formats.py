@@ -9,11 +9,14 @@ import numpy as np
 import pytest
 import typer
 from typer.testing import CliRunner
+from typer.testing import Result as CliResult
 
 from tectum.benchmarks import BENCHMARKS, find
 from tectum.cli.main import Commands
 from tectum.cli.submit import submit
 from tectum.errors import TectumError, UnknownNameError
+from tectum.evaluation.protocol import Form
+from tectum.evaluation.scoring import score
 from tectum.interop.formats import FORMATS, Result, format_for, pack, write_results
 
 app = typer.Typer(cls=Commands)
@@ -27,8 +30,8 @@ def result(rows: int = 5, seed: int = 0, anchor: int | None = None) -> Result:
     return Result(boxes, drawn.uniform(size=rows), drawn.uniform(0.01, 0.02, rows), anchor)
 
 
-def test_every_benchmark_but_our_own_has_a_format() -> None:
-    assert set(FORMATS) == set(BENCHMARKS) - {"plain"}
+def test_every_benchmark_that_others_score_has_a_format() -> None:
+    assert set(FORMATS) == set(BENCHMARKS) - {"plain", "imagenetvid", "youtubebb"}
     with pytest.raises(UnknownNameError, match="no official format for 'plain'"):
         format_for("plain")
 
@@ -141,3 +144,90 @@ def test_submit_converts_a_folder(tmp_path: Path) -> None:
     with zipfile.ZipFile(tmp_path / "out" / "ours.zip") as packed:
         assert packed.namelist() == [f"{names[0]}/{names[0]}_001.txt", f"{names[0]}/{names[0]}_time.txt"]
     assert CliRunner().invoke(app, [*words, "--strict"]).exit_code == 2
+
+
+def test_submit_asks_for_the_download_where_no_list_names_its_sequences(tmp_path: Path) -> None:
+    (tmp_path / "theirs").mkdir()
+    (tmp_path / "theirs" / "dog.txt").write_text("1,2,3,4\n")
+    words = ["submit", "TrackingNet", str(tmp_path / "theirs"), str(tmp_path / "out")]
+    told = CliRunner().invoke(app, [*words, "--root", str(tmp_path)])
+    assert told.exit_code == 2
+    assert "name it with --root" in told.stderr
+    (tmp_path / "TEST" / "anno").mkdir(parents=True)
+    (tmp_path / "TEST" / "anno" / "dog.txt").write_text("1,2,3,4\n")
+    told = CliRunner().invoke(app, [*words, "--root", str(tmp_path), "--zip"])
+    assert told.exit_code == 0, told.output
+    with zipfile.ZipFile(tmp_path / "out" / "theirs.zip") as packed:
+        assert packed.namelist() == ["dog.txt"]
+
+
+def submitted(*words: object) -> CliResult:
+    return CliRunner().invoke(app, ["submit", *map(str, words)])
+
+
+@pytest.mark.parametrize("form", [Form.CORNERS, Form.XYXY])
+def test_a_submission_scores_like_what_it_was_made_from(form: Form, tmp_path: Path) -> None:
+    names = find("lasher").names(tmp_path)[:4]
+    drawn = np.random.default_rng(1)
+    for name in names:
+        truth = drawn.integers(20, 90, (9, 4)) + np.array([200, 200, 0, 0])
+        x, y, right, low = (truth + drawn.integers(-9, 9, truth.shape) * (np.arange(9) > 0)[:, None]).T
+        right, low = x + right, y + low
+        rows = (x, y, right, low) if form is Form.XYXY else (x, y, right, y, right, low, x, low)
+        for folder, columns in (("truth", truth), ("theirs", np.stack(rows, 1))):
+            (tmp_path / folder).mkdir(exist_ok=True)
+            np.savetxt(tmp_path / folder / f"{name}.txt", columns, delimiter=",", fmt="%d")
+    told = submitted("lasher", tmp_path / "theirs", tmp_path / "out", "--annotations", tmp_path / "truth")
+    assert told.exit_code == 0, told.output
+    board = score("lasher", tmp_path / "truth", {each: tmp_path / each for each in ("theirs", "out/theirs")})
+    assert board.cards[0].scores == board.cards[1].scores
+
+
+def test_a_form_that_only_the_truth_can_tell_is_asked_for(tmp_path: Path) -> None:
+    name = find("lasher").names(tmp_path)[0]
+    for folder, rows in (("truth", "50,50,20,20\n" * 3), ("theirs", "50,50,70,70\n" * 3)):
+        (tmp_path / folder).mkdir()
+        (tmp_path / folder / f"{name}.txt").write_text(rows)
+    words = ("lasher", tmp_path / "theirs", tmp_path / "out")
+    told = submitted(*words)
+    assert told.exit_code == 2
+    assert "--form xywh or --form xyxy" in told.stderr
+    assert not (tmp_path / "out").exists()
+    told = submitted(*words, "--root", tmp_path / "truth")
+    assert "boxes are read as xyxy" in told.stderr
+    assert submitted(*words, "--form", "xywh").exit_code == 0
+    assert (tmp_path / "out" / "theirs" / f"{name}.txt").read_text() == "50,50,70,70\n" * 3
+
+
+def test_what_cannot_be_read_is_no_submission(tmp_path: Path) -> None:
+    (tmp_path / "theirs").mkdir()
+    for name in find("lasher").names(tmp_path):
+        (tmp_path / "theirs" / f"{name}.txt").write_text("x,y,w,h\n1,2,3,4\n")
+    told = submitted("lasher", tmp_path / "theirs", tmp_path / "out")
+    assert told.exit_code == 2
+    assert "None of 245 results can be read" in told.stderr
+    assert told.stderr.count("\n") == 1
+    (tmp_path / "theirs" / f"{name}.txt").write_text("40,20,3,4\n")
+    told = submitted("lasher", tmp_path / "theirs", tmp_path / "out")
+    assert told.exit_code == 0
+    assert told.stderr.count("\n") == 11
+    assert "234 more problems" in told.stderr
+
+
+def test_files_of_another_submission_are_never_mixed_in(tmp_path: Path) -> None:
+    (tmp_path / "theirs").mkdir()
+    names = {each: find(each).names(tmp_path)[0] for each in ("gtot", "rgbt210")}
+    for name in names.values():
+        (tmp_path / "theirs" / f"{name}.txt").write_text("40,20,3,4\n")
+    first = ("gtot", tmp_path / "theirs", tmp_path / "out")
+    told = submitted(*first)
+    assert told.exit_code == 0
+    assert "1 of 50 sequences: " in told.stdout
+    assert "and 44 more" in told.stderr
+    (tmp_path / "out" / "theirs" / ".DS_Store").touch()
+    assert submitted(*first, "--zip").exit_code == 0
+    with zipfile.ZipFile(tmp_path / "out" / "theirs.zip") as packed:
+        assert packed.namelist() == [f"theirs/{names['gtot']}.txt"]
+    told = submitted("rgbt210", *first[1:])
+    assert told.exit_code == 2
+    assert f"holds other files, such as {names['gtot']}.txt" in told.stderr

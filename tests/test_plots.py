@@ -49,10 +49,17 @@ def test_the_same_board_gives_the_same_file(tmp_path: Path, suffix: str, magic: 
 @pytest.mark.filterwarnings("error")
 def test_a_radar_names_attributes_with_their_sequences_and_the_best(tmp_path: Path) -> None:
     drawn = words(plot_radar(tmp_path / "a.svg", trackers(10), "SR"))
-    assert {"NO (2)", "PO (4)", "OV (3)", "62.0", "convention mean; the centre is 45", "2 more"} <= set(drawn)
+    assert {
+        "NO (2)",
+        "PO (4)",
+        "OV (3)",
+        "62.0",
+        "convention mean; the centre is 45, the rim tells each best score",
+        "2 more",
+    } <= set(drawn)
     assert not any(text.startswith("HI") for text in drawn)
     lost = board({"lost": tally(np.zeros(6))}, ATTRIBUTES)
-    assert "convention mean; the centre is 0" in words(plot_radar(tmp_path / "lost.svg", lost, "SR"))
+    assert "convention mean; the centre is 0, the rim" in "".join(words(plot_radar(tmp_path / "lost.svg", lost, "SR")))
 
 
 def test_a_radar_takes_three_attributes(tmp_path: Path) -> None:

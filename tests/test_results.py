@@ -15,6 +15,7 @@ from tectum.benchmarks.base import Truth
 from tectum.errors import ResultError
 from tectum.evaluation.boxes import to_xywh
 from tectum.evaluation.protocol import Form, Run
+from tectum.evaluation.result_files import tracker_name
 from tectum.evaluation.results import Results, read_results
 
 NAMES = ("car", "redcar", "Jogging-1", "bus_001", "boy`head")
@@ -59,6 +60,7 @@ LAYOUTS: dict[str, Callable[[str], str]] = {
     "a file per sequence": lambda name: f"{name}.txt",
     "a prefix": lambda name: f"GTOT_{name}.txt",
     "the prefix of VisEvent": lambda name: f"results{name}.txt",
+    "another ending": lambda name: f"{name}.TXT",
     "another case": lambda name: f"{name.upper()}.txt",
     "underscores": lambda name: f"{name.lower().replace('-', '_')}.txt",
     "a folder for results": lambda name: f"mine_tracking_result/{name}.txt",
@@ -105,8 +107,37 @@ def test_folders_between_which_there_is_no_choice_are_named(tmp_path: Path) -> N
         write(tmp_path / run, in_files(lambda name: f"{name}.txt"))
     results = read_results(tmp_path, TRUTHS)
     assert results.folder == tmp_path / "baseline_000"
-    (notice,) = results.notices
-    assert "baseline_001" in notice
+    assert "not " + str(tmp_path / "baseline_001") in sentences(results)
+
+
+def test_what_a_mac_leaves_in_an_archive_is_no_result(tmp_path: Path) -> None:
+    write(tmp_path / "results", in_files(lambda name: f"{name}.txt"))
+    for folder in ("results", "__MACOSX"):
+        write(tmp_path / folder, {f"._{name}.txt": b"\x00\x05\x16\x07" for name in NAMES})
+    results = read_results(tmp_path, TRUTHS)
+    assert (results.folder, len(results.runs)) == (tmp_path / "results", len(NAMES))
+    assert not results.problems
+    assert not results.notices
+
+
+@pytest.mark.parametrize("name", ["times", "score", "confidence"])
+def test_a_tracker_may_be_called_like_what_lies_beside_boxes(name: str, tmp_path: Path) -> None:
+    write(tmp_path / name, in_files(lambda name: f"{name}.txt"))
+    assert tuple(read_results(tmp_path / name, TRUTHS).runs) == NAMES
+
+
+def test_a_link_is_called_by_its_own_name(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (tmp_path / "APFNet").mkdir()
+    (tmp_path / "mine").symlink_to(tmp_path / "APFNet")
+    monkeypatch.chdir(tmp_path / "APFNet")
+    names = [tracker_name(each) for each in (tmp_path / "mine", "../mine/", ".", "../APFNet/..")]
+    assert names == ["mine", "mine", "APFNet", tmp_path.name]
+
+
+def test_names_in_any_script_are_told_apart(tmp_path: Path) -> None:
+    write(tmp_path, {"汽车.txt": text(BOXES["car"]), "cafe\u0301.txt": text(BOXES["car"])})
+    results = read_results(tmp_path, [truth("行人"), truth("caf\u00e9")])
+    assert set(results.runs) == {"caf\u00e9"}
 
 
 def test_runs_and_times_of_got10k(tmp_path: Path) -> None:
@@ -224,6 +255,19 @@ def test_a_form_that_is_told_is_not_doubted(tmp_path: Path) -> None:
     assert "has 4 columns: boxes take 8" in sentences(read_results(tmp_path, TRUTHS, form=Form.CORNERS))
 
 
+def test_first_boxes_that_fit_in_no_form_are_told(tmp_path: Path) -> None:
+    for name in NAMES:
+        numbered = np.column_stack([np.arange(LENGTH), BOXES[name]])
+        write(tmp_path / "numbered", {f"{name}.txt": text(numbered)})
+        write(tmp_path / "shaken", {f"{name}.txt": text(BOXES[name] + 3)})
+    (problem,) = read_results(tmp_path / "numbered", TRUTHS).problems
+    assert "first boxes of numbered are not those of the truth, in whatever form" in problem.sentence
+    assert "frame numbers" in problem.sentence
+    told = read_results(tmp_path / "numbered", TRUTHS, form=Form.CENTER).problems
+    assert "in the form center" in told[0].sentence
+    assert not read_results(tmp_path / "shaken", TRUTHS).problems
+
+
 def rows_with(place: int, value: float, row: int = 2) -> str:
     rows = BOXES["car"].copy()
     rows[row:, place] = value
@@ -237,12 +281,16 @@ def rows_with(place: int, value: float, row: int = 2) -> str:
         ("x,y,w,h\n1,2,3,4\n", "'x' in line 1, which is no number", False),
         ("1 2 3\n4 5 6\n", "has 3 columns: boxes take 4 or 8", False),
         (text(BOXES["car"]) + "1,2\n", "has 2 values in line 7, but 4 in line 1", False),
+        (text(BOXES["car"][:3]) + ",,,\n" + text(BOXES["car"][4:]), "an empty field in line 4", False),
+        (",2,3,4\n" + text(BOXES["car"][1:]), "an empty field in line 1", False),
+        ("1;2;;3;4\n" * LENGTH, "an empty field in line 1", False),
         (b"\x01\x00\x05\x00\x00\x00\x01ab", "ends in the middle of a row", False),
         (b"\x01\x00\x01\x00\x00\x00\x02\x04\x00", "a polygon or a mask in row 1", False),
         (rows_with(0, np.nan), "4 boxes (the first in row 3) with nan or infinite", True),
         (rows_with(1, np.inf, row=5), "1 box (row 6) with nan or infinite", True),
         (rows_with(2, -3), "4 boxes (the first in row 3) of negative size", True),
         (text(BOXES["car"][:4]), "has 4 rows for 6 frames of car: 2 are missing", True),
+        (text(BOXES["car"][:5]), "has 5 rows for 6 frames of car: 1 is missing", True),
         (text(np.repeat(BOXES["car"], 2, 0)), "has 12 rows for 6 frames of car: surplus rows", True),
     ],
 )
@@ -256,6 +304,12 @@ def test_what_is_wrong_is_a_sentence_and_the_rest_is_read(
     assert said in problem.sentence
     assert (problem.tracker, problem.sequence) == ("mine", "car")
     assert set(results.runs) == (set(NAMES) if kept else set(NAMES) - {"car"})
+
+
+def test_a_misspelt_file_is_told(tmp_path: Path) -> None:
+    files = in_files(lambda name: f"{name}.txt".replace("redcar", "redcaar"))
+    (problem,) = read_results(write(tmp_path, files), TRUTHS).problems
+    assert "left out of its scores: redcar. Misspelt, it seems: redcaar.txt for redcar." in problem.sentence
 
 
 def test_many_missing_sequences_are_one_sentence(tmp_path: Path) -> None:
@@ -295,7 +349,9 @@ def test_a_folder_without_results_says_what_was_looked_for(tmp_path: Path) -> No
     with pytest.raises(ResultError, match=r"There is no folder .*nowhere"):
         read_results(tmp_path / "nowhere", TRUTHS)
     write(tmp_path, {"elephant.txt": "1,2,3,4\n"})
-    with pytest.raises(ResultError, match=r"none of the 5 sequences .*PREFIXcar\.txt, car_001\.txt"):
+    with pytest.raises(ResultError, match=r"elephant\.txt is a file: name the folder"):
+        read_results(tmp_path / "elephant.txt", TRUTHS)
+    with pytest.raises(ResultError, match=r"none of the 5 sequences .*such as elephant.*PREFIXcar\.txt, car_001\.txt"):
         read_results(tmp_path, TRUTHS)
 
 

@@ -117,6 +117,18 @@ def test_a_sequence_that_the_convention_refuses_is_left_out(tmp_path: Path) -> N
     assert "bee" in problem.sentence
 
 
+def test_rules_that_are_not_the_benchmarks_own_are_told(tmp_path: Path) -> None:
+    folders = {"mine": results(tmp_path / "mine")}
+    assert not score(Tiny(), tmp_path, folders).notices
+    (notice,) = score(Tiny(), tmp_path, folders, convention="rgbt234").notices
+    assert "published under the convention plain" in notice
+    many = Tiny(**{f"seq{number}": Truth(f"seq{number}", made(number)) for number in range(30)})
+    results(tmp_path / "mine", names=())
+    write(tmp_path / "mine", {f"seq{number}.txt": text(made(number)) for number in range(30)})
+    with pytest.raises(ResultError, match=r"ant has no anchors.* and 29 more of this kind\.$"):
+        score(many, tmp_path, folders, convention="vot-anchored")
+
+
 def test_nothing_to_score_is_an_error(tmp_path: Path) -> None:
     with pytest.raises(ResultError, match="There is no folder"):
         score(Tiny(), tmp_path, {"mine": tmp_path / "mine"})
@@ -135,3 +147,13 @@ def test_boxes_in_memory_must_be_boxes() -> None:
         score_boxes({"ant": TRUTHS["ant"][:, :3]}, [Truth("ant", TRUTHS["ant"])])
     with pytest.raises(ResultError, match="nothing to score"):
         score_boxes({"ant": TRUTHS["ant"]}, [Truth("bee", TRUTHS["bee"])], convention("plain"))
+
+
+def test_a_sequence_with_the_given_box_alone_is_left_out(tmp_path: Path) -> None:
+    lone = Truth("dog", TRUTHS["ant"][:1], length=LENGTH)
+    write(results(tmp_path / "mine"), {"dog.txt": text(TRUTHS["ant"])})
+    board = score(Tiny(dog=lone), tmp_path, {"mine": tmp_path / "mine"})
+    assert set(board.names) == set(TRUTHS)
+    assert "Sequence dog of Tiny has no box but the given one" in board.problems[0].sentence
+    with pytest.raises(BenchmarkError, match="no box but the given one"):
+        score(Tiny(**{name: Truth(name, boxes[:1]) for name, boxes in TRUTHS.items()}), tmp_path, {"mine": tmp_path})

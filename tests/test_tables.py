@@ -3,6 +3,7 @@ from __future__ import annotations
 import csv
 import json
 import math
+import re
 from io import BytesIO, StringIO, TextIOWrapper
 
 import numpy as np
@@ -108,6 +109,19 @@ def test_a_narrow_or_plain_terminal_loses_no_value(three: Board, intervals: Inte
     score_table(three, intervals).show(plain)
     plain.seek(0)
     assert "53.3 +- " in plain.read()
+
+
+def test_a_row_is_a_paragraph_where_a_terminal_is_too_narrow(
+    three: Board, intervals: Intervals, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("FORCE_COLOR", "1")
+    monkeypatch.setenv("COLUMNS", "30")
+    stream = StringIO()
+    score_table(three, intervals).show(stream)
+    lines = [re.sub(r"\x1b\[[0-9;]*m", "", line).split() for line in stream.getvalue().splitlines()]
+    assert ["tracker", "good_1"] in lines
+    assert max(len(" ".join(line)) for line in lines) <= 30
+    assert "'" in Table("t", (Column("a"),), ((Cell("it's"),),)).latex()
 
 
 def test_a_terminal_shows_the_best_bold(three: Board, monkeypatch: pytest.MonkeyPatch) -> None:

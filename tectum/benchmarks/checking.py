@@ -48,10 +48,10 @@ class Finding:
 
 
 def whole_splits(benchmark: Benchmark) -> tuple[str, ...]:
-    """The splits that are not a part of another one; the benchmark's own where it has no official lists."""
+    """The splits that are not a part of another one, and the benchmark's own where only the download lists it."""
     held = {split: frozenset(names) for split, names in benchmark.lists.splits.items()}
     whole = tuple(split for split, names in held.items() if not any(names < other for other in held.values()))
-    return whole or (benchmark.split,)
+    return whole if benchmark.split in held else (benchmark.split, *whole)
 
 
 def check_sequences(benchmark: Benchmark, root: Path, names: Order[str]) -> Iterator[Finding]:

@@ -132,5 +132,6 @@ def _stranger(path: Path, text: bytes) -> str:
                 float(word)
             except ValueError:
                 shown = word[:_SHOWN].decode("ascii", "replace")
-                return f"{path} has '{shown}' in line {number}, which is no number."
+                advice = ": take it out if it is a header" if number == 1 else ""
+                return f"{path} has '{shown}' in line {number}, which is no number{advice}."
     return f"{path} holds what is no table of numbers."

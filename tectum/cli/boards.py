@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator
+import re
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from itertools import groupby
 from pathlib import Path
@@ -11,12 +12,18 @@ from pathlib import Path
 import typer
 
 from tectum.errors import UnknownNameError
-from tectum.evaluation.board import Board
+from tectum.evaluation.board import Board, Problem
 from tectum.evaluation.statistics import Intervals, attribute_scores, bootstrap
 from tectum.evaluation.tables import attribute_table, board_json, difference_table, score_table, sequence_table
 from tectum.evaluation.typesetting import Cell, Column, Kind, Table
 
 FORMATS = ("table", "csv", "markdown", "latex", "json")
+
+PLOTS = (".png", ".pdf")
+"""For the eye and for papers."""
+
+NAMED = 5
+"""How many sequences a warning names."""
 
 WARNINGS = 10
 """How many problems of one tracker are printed; the rest is counted."""
@@ -48,6 +55,7 @@ class Showing:
         if self.format == "json":
             typer.echo(_json(board, intervals), nl=False)
             return
+        said: set[str] = set()
         for table in self._tables(board, intervals):
             match self.format:
                 case "csv":
@@ -57,7 +65,8 @@ class Showing:
                 case "latex":
                     typer.echo(table.latex())
                 case _:
-                    table.show()
+                    replace(table, notes=tuple(note for note in table.notes if note not in said)).show()
+                    said.update(table.notes)
 
     def _tables(self, board: Board, intervals: Intervals | None) -> Iterator[Table]:
         key = board.protocol.keys[0]
@@ -80,7 +89,7 @@ def draw(board: Board, draws: int, seed: int) -> Intervals | None:
 def warn(board: Board, quiet: bool = False) -> None:
     """Says on the error stream what was found wrong and, unless quiet, what was guessed."""
     for tracker, group in groupby(board.problems, key=lambda problem: problem.tracker):
-        problems = list(group)
+        problems = joined(list(group))
         for problem in problems[:WARNINGS]:
             typer.echo(f"warning: {problem.sentence}", err=True)
         if len(problems) > WARNINGS:
@@ -89,6 +98,25 @@ def warn(board: Board, quiet: bool = False) -> None:
             typer.echo(f"warning: there are {more} more problems {whose}; --json and --out list all of them.", err=True)
     for notice in () if quiet else board.notices:
         typer.echo(f"note: {notice}", err=True)
+
+
+def joined(problems: Sequence[Problem]) -> list[Problem]:
+    """One problem for each sort, where sequences differ in nothing but their names."""
+    alike: dict[str, list[Problem]] = {}
+    for problem in problems:
+        last = (problem.sequence or "").rpartition("/")[2]
+        key = re.sub(rf"(?<!\w){re.escape(last)}(?!\w)", "NAME", problem.sentence) if last else problem.sentence
+        alike.setdefault(key, []).append(problem)
+    return [
+        group[0] if len(group) == 1 else Problem(f"{len(group)} sequences ({_listed(group)}): {key}", group[0].tracker)
+        for key, group in alike.items()
+    ]
+
+
+def _listed(problems: Sequence[Problem]) -> str:
+    """Their sequences, as many as a sentence can take."""
+    more = f" and {len(problems) - NAMED} more" if len(problems) > NAMED else ""
+    return ", ".join(str(problem.sequence) for problem in problems[:NAMED]) + more
 
 
 def write(board: Board, intervals: Intervals | None, out: Path) -> list[Path]:
@@ -156,9 +184,9 @@ def _plots(board: Board, intervals: Intervals | None, out: Path) -> Iterator[Pat
 
     key = board.protocol.keys[0]
     for curve in board.protocol.curves(board.cards[0].tally):
-        yield plot_curves(out / f"{curve.key.replace(' ', '_')}.png", board, curve.key)
+        yield from (plot_curves(out / f"{curve.key.replace(' ', '_')}{each}", board, curve.key) for each in PLOTS)
     if sum(len(members) > 1 for members in board.attributes.values()) >= FEWEST_SPOKES:
-        yield plot_radar(out / "radar.png", board, key)
+        yield from (plot_radar(out / f"radar{each}", board, key) for each in PLOTS)
     if intervals is not None and intervals.differences:
         title = f"{board.benchmark} {board.split}"
-        yield plot_differences(out / "differences.png", intervals, key, title)
+        yield from (plot_differences(out / f"differences{each}", intervals, key, title) for each in PLOTS)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from collections import Counter, defaultdict
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -40,11 +41,47 @@ def check(
     from tectum.benchmarks.checking import whole_splits
 
     chosen = find(benchmark)
-    splits = {each: chosen.names(root, each) for each in split or whole_splits(chosen)}
+    splits, unlisted = _splits(chosen, root, split or whole_splits(chosen))
     findings = _look(chosen, root, tuple(dict.fromkeys(name for names in splits.values() for name in names)), quiet)
-    typer.echo(_as_json(chosen.name, splits, findings) if as_json else _as_text(splits, findings))
-    if strict and any(finding.state != "present" for finding in findings.values()):
+    if as_json:
+        typer.echo(_as_json(chosen.name, splits, findings))
+    else:
+        _refuse_nothing(chosen, root, findings)
+        typer.echo(_as_text(splits, findings))
+    for sentence in unlisted:
+        typer.echo(f"warning: {sentence}", err=True)
+    if strict and (unlisted or any(finding.state != "present" for finding in findings.values())):
         raise typer.Exit(DAMAGED)
+
+
+def _splits(
+    benchmark: Benchmark, root: Path, wanted: Sequence[str]
+) -> tuple[dict[str, tuple[str, ...]], tuple[str, ...]]:
+    """The sequences of each split, and sentences on the splits that the download should list but does not."""
+    from tectum.errors import BenchmarkError
+
+    splits, unlisted = {}, []
+    for split in wanted:
+        try:
+            splits[split] = benchmark.names(root, split)
+        except BenchmarkError as error:
+            unlisted.append(str(error))
+    return splits, tuple(unlisted)
+
+
+def _refuse_nothing(benchmark: Benchmark, root: Path, findings: Mapping[str, Finding]) -> None:
+    """Raises if nothing at all is there: the folder is a wrong one, and what was looked for helps to find the right."""
+    from tectum.errors import BenchmarkError
+
+    if any(finding.state != "missing" for finding in findings.values()):
+        return
+    if not findings:
+        raise BenchmarkError(f"{root} holds no sequences of {benchmark.title}: check the path.")
+    try:
+        benchmark.truth(root, next(iter(findings)))
+    except BenchmarkError as error:
+        sentence = f"None of {len(findings)} sequences of {benchmark.title} is in {root}, and this is of the first"
+        raise BenchmarkError(f"{sentence}: {error}") from None
 
 
 @data.command("shard")
@@ -90,13 +127,22 @@ def _as_text(splits: Mapping[str, Sequence[str]], findings: Mapping[str, Finding
     """A line per problem, each sequence named once, and a line per split; one that is not there at all is not spelt."""
     begun = [names for names in splits.values() if any(findings[name].state != "missing" for name in names)]
     told = frozenset(name for names in begun for name in names)
-    alike: defaultdict[tuple[str, str], list[str]] = defaultdict(list)
+    alike: defaultdict[tuple[str, str], list[Finding]] = defaultdict(list)
     for finding in findings.values():
         if finding.reason and finding.name in told:
-            alike[finding.state, finding.reason].append(finding.name)
-    problems = [f"{state}: {', '.join(names)}: {reason}" for (state, reason), names in alike.items()]
+            alike[finding.state, _without_name(finding)].append(finding)
+    problems = [
+        f"{state}: {', '.join(each.name for each in group)}: {group[0].reason if len(group) == 1 else reason}"
+        for (state, reason), group in alike.items()
+    ]
     counts = [_summary(split, [findings[name] for name in names]) for split, names in splits.items()]
     return "\n".join([*problems, *counts])
+
+
+def _without_name(finding: Finding) -> str:
+    """What is wrong with a sequence in words that hold for others too, where paths differ in its name only."""
+    parts = re.split(r"([\s/\\]+)", finding.reason)
+    return "".join("NAME" if part == finding.name.rpartition("/")[2] else part for part in parts)
 
 
 def _summary(split: str, findings: Sequence[Finding]) -> str:

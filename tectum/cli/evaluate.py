@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import signal
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
@@ -15,14 +15,10 @@ if TYPE_CHECKING:
     from tectum.evaluation.engines import Crew
     from tectum.evaluation.lockstep import Setup
     from tectum.evaluation.running import Evaluation
-    from tectum.tracking.session import Tracker
 
 ENGINES = ("local", "ray")
 
-REPETITIONS = {"got10k": 3}
-"""How often official protocols have each sequence tracked, where it is not once."""
-
-HIDDEN = {("got10k", "test")}
+HIDDEN = {("got10k", "test"), ("trackingnet", "test"), ("trackingnet", "TEST")}
 """Splits whose truth is not published."""
 
 DRAWS = 2000
@@ -33,7 +29,7 @@ SHOWN = 10
 
 
 def evaluate(
-    preset: Annotated[str, typer.Argument(help="Which tracker.")],
+    preset: Annotated[str, typer.Argument(help="Which tracker, such as nano or ostrack-b256.")],
     benchmark: Annotated[str, typer.Argument(help="Which benchmark, such as lasher; plain for your own recordings.")],
     root: Annotated[Path, typer.Option(help="The folder of the benchmark's download.", show_default=False)],
     split: Annotated[str | None, typer.Option(help="Which sequences; the ones usually scored by default.")] = None,
@@ -55,8 +51,8 @@ def evaluate(
         str | None, typer.Option(help="Of a Ray cluster; one on this machine is started by default.")
     ] = None,
     repetitions: Annotated[
-        int | None, typer.Option(min=1, help="How often each sequence is tracked; 3 for GOT-10k, else 1 by default.")
-    ] = None,
+        int, typer.Option(min=1, help="How often each sequence is tracked; more than once for trackers left to chance.")
+    ] = 1,
     convention: Annotated[str | None, typer.Option(help="How to score; as the benchmark does by default.")] = None,
     strict: Annotated[
         bool, typer.Option("--strict", help="Exit with 2 if any sequence could not be tracked or scored.")
@@ -68,7 +64,9 @@ def evaluate(
     from functools import partial
 
     from tectum.benchmarks import find
+    from tectum.evaluation import conventions
     from tectum.evaluation.jobs import plan
+    from tectum.evaluation.lockstep import Setup
     from tectum.evaluation.run_folder import Config, RunFolder
     from tectum.evaluation.running import Evaluation
     from tectum.face import load
@@ -76,6 +74,7 @@ def evaluate(
 
     _check_engine(engine, address)
     chosen = find(benchmark)
+    conventions.convention(convention or chosen.convention)
     sense = second or _second_sense(chosen)
     file, digest = _weights(preset, weights)
     config = Config(
@@ -87,7 +86,7 @@ def evaluate(
         batch=batch,
         benchmark=chosen.name,
         split=split or chosen.split,
-        repetitions=repetitions or REPETITIONS.get(chosen.name, 1),
+        repetitions=repetitions,
     )
     jobs, problems = plan(chosen, root, config.split, config.repetitions)
     tracker = partial(load, preset, weights, sense, device, missing)
@@ -97,7 +96,8 @@ def evaluate(
     place = out or Path("evaluations") / f"{preset}-{chosen.name}"
     folder = RunFolder(place, config, {"weights": str(file), "root": str(root)})
     folder.enter(jobs)
-    crew = _crew(_setup(tracker, chosen, root, workers), workers, engine, address, device)
+    setup = Setup(tracker, chosen, root, folder.threads(_threads(workers)))
+    crew = _crew(setup, workers, engine, address, device)
     run = Evaluation(folder, jobs, crew, batch, say=_warn)
     run.problems.extend(problems)
     _track(run, f"{preset} on {chosen.title}", quiet)
@@ -143,13 +143,11 @@ def _crew(setup: Setup, workers: int, engine: str, address: str | None, device: 
     return Alone(setup) if workers == 1 else Processes(setup, workers)
 
 
-def _setup(tracker: Callable[[], Tracker], benchmark: Benchmark, root: Path, workers: int) -> Setup:
-    """What each worker works with; all together take no more threads than PyTorch would take here by itself."""
+def _threads(workers: int) -> int:
+    """How many threads each worker can have, if all together take as many as PyTorch would take here by itself."""
     import torch
 
-    from tectum.evaluation.lockstep import Setup
-
-    return Setup(tracker, benchmark, root, max(1, torch.get_num_threads() // workers))
+    return max(1, torch.get_num_threads() // workers)
 
 
 def _track(run: Evaluation, title: str, quiet: bool) -> None:
@@ -174,7 +172,7 @@ def _go(run: Evaluation, title: str, quiet: bool) -> None:
 
     before, began = run.standing(), time.perf_counter()
     if before.complete and not quiet:
-        typer.echo(f"{before.complete} of {before.jobs} sequences are done already.")
+        typer.echo(f"{before.complete} of {before.jobs} {_counted(run)} are done already.")
     with frames_bar(quiet) as bar:
         task = bar.add_task(title, total=before.total, completed=before.frames, speed=0.0)
 
@@ -206,9 +204,17 @@ def _heeding_interrupts(run: Evaluation) -> Iterator[None]:
         signal.signal(signal.SIGINT, before)
 
 
+def _counted(run: Evaluation) -> str:
+    """What is counted: sequences, or passes over them where there are several over each."""
+    sequences = len({job.sequence for job in run.jobs})
+    return "sequences" if sequences == len(run.jobs) else f"runs over {sequences} sequences"
+
+
 def _report(run: Evaluation, quiet: bool) -> None:
     """Says what could not be tracked, what to know of the rest, and where it lies."""
-    sentences = [problem.sentence for problem in run.problems]
+    from tectum.cli.boards import joined
+
+    sentences = [problem.sentence for problem in joined(run.problems)]
     for kind in (sentences, run.warnings):
         for sentence in kind[:SHOWN]:
             _warn(sentence)
@@ -216,7 +222,7 @@ def _report(run: Evaluation, quiet: bool) -> None:
             _warn(f"… and {len(kind) - SHOWN} more of this kind.")
     standing = run.standing()
     if not quiet:
-        typer.echo(f"{standing.complete} of {standing.jobs} sequences are in {run.folder.path}.")
+        typer.echo(f"{standing.complete} of {standing.jobs} {_counted(run)} are in {run.folder.path}.")
 
 
 def _score(run: Evaluation, benchmark: Benchmark, root: Path, convention: str | None, quiet: bool) -> bool:
@@ -224,15 +230,21 @@ def _score(run: Evaluation, benchmark: Benchmark, root: Path, convention: str | 
     from dataclasses import replace
 
     from tectum.cli import boards
+    from tectum.errors import BenchmarkError
     from tectum.evaluation.scoring import score
 
     config, folder = run.folder.config, run.folder.path
     if (benchmark.name, config.split) in HIDDEN:
         typer.echo(
-            f"The truth lies with the benchmark's server: tectum submit {benchmark.name} {folder} writes for it."
+            f"The truth lies with the benchmark's server, for which this writes: "
+            f"tectum submit {benchmark.name} {folder} submission --split {config.split} --zip"
         )
         return True
-    board = score(benchmark, root, {config.preset: folder}, split=config.split, convention=convention)
+    try:
+        board = score(benchmark, root, {config.preset: folder}, split=config.split, convention=convention)
+    except BenchmarkError as error:
+        _warn(str(error))
+        return False
     said = {problem.sequence for problem in run.problems}
     fresh = [each for each in board.problems if not said.issuperset(each.sequences or (each.sequence,))]
     boards.Showing().show(board, boards.draw(board, DRAWS, seed=0))

@@ -2,12 +2,17 @@
 
 from __future__ import annotations
 
+import errno
+import os
+import sys
+from contextlib import suppress
 from typing import Annotated, Any
 
 import typer
 from typer.core import TyperGroup
 
 from tectum import __version__
+from tectum.cli.ablate import ablate
 from tectum.cli.data import data
 from tectum.cli.demo import demo
 from tectum.cli.evaluate import evaluate
@@ -15,10 +20,17 @@ from tectum.cli.score import score
 from tectum.cli.submit import submit
 from tectum.cli.track import track
 from tectum.cli.train import train
+from tectum.cli.world import world
 from tectum.errors import TectumError
 
 INTERRUPTED = 130
 """Exit code after Ctrl-C, as shells expect it."""
+
+UNHEARD = 141
+"""Exit code when whoever reads the output has stopped, such as `head`, as shells expect it."""
+
+FULL = (errno.ENOSPC, errno.EDQUOT)
+"""What disks say that take no more."""
 
 MISTAKEN = 2
 """Exit code for anything that the user can put right."""
@@ -37,6 +49,21 @@ class Commands(TyperGroup):
         except KeyboardInterrupt:
             typer.echo("interrupted", err=True)
             raise typer.Exit(INTERRUPTED) from None
+        except BrokenPipeError:
+            _leave_output()
+            raise typer.Exit(UNHEARD) from None
+        except OSError as error:
+            if error.errno not in FULL:
+                raise
+            _leave_output()
+            typer.echo(f"error: Nothing more can be written ({error.strerror}): free some space.", err=True)
+            raise typer.Exit(MISTAKEN) from None
+
+
+def _leave_output() -> None:
+    """Sends what is still to be printed nowhere, or Python would try once more at its end and complain."""
+    with suppress(OSError, ValueError):
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
 
 
 app = typer.Typer(
@@ -69,7 +96,9 @@ app.command("score")(score)
 app.command("evaluate")(evaluate)
 app.command("submit")(submit)
 app.add_typer(data, name="data")
+app.add_typer(world, name="world")
 app.command("train")(train)
+app.command("ablate")(ablate)
 
 
 def run() -> None:

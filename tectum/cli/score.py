@@ -27,7 +27,7 @@ def score(
     ] = None,
     split: Annotated[str | None, typer.Option(help="Which split; by default the one usually scored.")] = None,
     convention: Annotated[
-        str | None, typer.Option(metavar="NAME", help="Whose rules turn boxes into scores; by default the benchmark's.")
+        str | None, typer.Option(metavar="NAME", help="Whose rules score, such as pysot; by default the benchmark's.")
     ] = None,
     form: Annotated[
         str | None, typer.Option(metavar="xywh|xyxy|center|corners", help="How boxes are written; else found out.")
@@ -56,9 +56,10 @@ def score(
         form=_form(form),
     )
     intervals = boards.draw(board, draws, seed)
+    # Files first: whoever reads what is printed may stop early.
+    written = boards.write(board, intervals, out) if out is not None else []
     showing.show(board, intervals)
     boards.warn(board, quiet)
-    written = boards.write(board, intervals, out) if out is not None else []
     if written and not quiet:
         typer.echo(f"written: {', '.join(path.name for path in written)} in {out}", err=True)
     if strict and board.problems:
@@ -83,12 +84,13 @@ def _one_root(root: Path | None, annotations: Path | None) -> Path:
 def _trackers(results: Sequence[str]) -> dict[str, Path]:
     """Trackers by name: that of the folder, or the one before the sign `=`."""
     from tectum.errors import ResultError
+    from tectum.evaluation.result_files import tracker_name
 
     trackers: dict[str, Path] = {}
     for each in results:
         name, sign, folder = each.partition("=")
-        if not sign or Path(each).is_dir():
-            name, folder = Path(each).resolve().name, each
+        if not (sign and name) or Path(each).is_dir():
+            name, folder = tracker_name(each), each
         if name in trackers:
             raise ResultError(
                 f"Two trackers are called {name} ({trackers[name]} and {folder}): name them with NAME=FOLDER."

@@ -135,7 +135,8 @@ class Processes(Crew):
         self._busy.discard(member)
         try:
             answer = self._processes[member][1].recv()
-        except (EOFError, ConnectionResetError):
+        except (EOFError, OSError):
+            # The latter if it was killed in the middle of its answer.
             return member, self._bury(member)
         if isinstance(answer, str):
             raise TectumError(answer)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 
@@ -12,6 +12,9 @@ from tectum.benchmarks.base import Benchmark, Truth
 from tectum.errors import BenchmarkError
 from tectum.evaluation.board import Problem
 from tectum.geometry import Box
+
+TIMES = "_time"
+"""What the name of a job's file of times ends with, before its suffix."""
 
 
 @dataclass(frozen=True)
@@ -60,8 +63,10 @@ def plan(
     """
     jobs: list[Job] = []
     problems: list[Problem] = []
-    for name in benchmark.names(root, split):
+    names = benchmark.names(root, split)
+    for name in names:
         try:
+            _check_name(name, names)
             jobs.extend(_jobs(benchmark, benchmark.truth(root, name), repetitions))
         except BenchmarkError as error:
             problems.append(Problem(str(error), sequence=name))
@@ -69,6 +74,15 @@ def plan(
         first = problems[0].sentence if problems else "There is no sequence at all."
         raise BenchmarkError(f"No sequence of {benchmark.title} in {root} can be tracked, so check --root. {first}")
     return jobs, problems
+
+
+def _check_name(name: str, names: Sequence[str]) -> None:
+    """Refuses a sequence whose file of boxes would be another one's file of times."""
+    other = name.removesuffix(TIMES)
+    if other != name and other in names:
+        raise BenchmarkError(
+            f"Sequence {name} is left out, for its results would lie where the times of {other} do: rename its folder."
+        )
 
 
 def _jobs(benchmark: Benchmark, truth: Truth, repetitions: int) -> Iterator[Job]:

@@ -109,7 +109,7 @@ def plot_radar(path: str | Path, board: Board, key: str) -> Path:
             axes.fill(angles, row, color=line["color"], alpha=0.08)
     center = _web(axes, angles, values)
     _name_spokes(axes, angles, [f"{name} ({count})" for name, count in spokes], np.nanmax(values, axis=0))
-    says = f"convention {board.protocol.name}; the centre is {100 * center:.0f}"
+    says = f"convention {board.protocol.name}; the centre is {100 * center:.0f}, the rim tells each best score"
     _dress(axes, f"{key} by attribute on {board.benchmark} {board.split}", says)
     _legend(figure, axes, key, len(ranked) - NAMED_ON_RADAR)
     return _save(figure, Path(path))

@@ -12,8 +12,10 @@ import re
 from collections import Counter, defaultdict
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
+from difflib import get_close_matches
 from pathlib import Path
 from typing import NamedTuple
+from unicodedata import normalize
 
 from tectum.errors import ResultError
 
@@ -29,10 +31,13 @@ TIMES = ("_time.txt", "_time.value", "_times.txt")
 TIME_FOLDERS = ("times", "time")
 _ASIDE = (*CONFIDENCE_FOLDERS, *TIME_FOLDERS)
 
+LIKENESS = 0.85
+"""The share of letters that a misspelt name has in common with the right one."""
+
 _BESIDE = re.compile(r"_(times?|confidences?|scores?)$", re.IGNORECASE)
 _NUMBERED = re.compile(r"(.+)_(\d{8}|\d{3})")
 _ANCHOR_DIGITS = 8
-_LOOSE = re.compile(r"[^0-9a-z]+")
+_LOOSE = re.compile(r"[\W_]+")
 
 Listing = Mapping[str, Collection[str]]
 """Names of files by folder; both are text, for paths of thousands of files take longer than reading them."""
@@ -70,6 +75,12 @@ class Found:
     folder: Path
     strangers: tuple[Path, ...] = ()
     rivals: tuple[Path, ...] = ()
+
+    def misspelt(self, names: Sequence[str]) -> list[tuple[str, Path]]:
+        """For sequences without a file, the one that belongs to none and is called nearly like them."""
+        stems = {loose(path.stem): path for path in self.strangers}
+        close = ((name, get_close_matches(loose(name.rpartition("/")[2]), stems, 1, LIKENESS)) for name in names)
+        return [(name, stems[like[0]]) for name, like in close if like]
 
 
 class _File(NamedTuple):
@@ -135,8 +146,14 @@ class _Names:
 
 
 def loose(text: str) -> str:
-    """A name without its case, and with `_` for all that is no letter or digit."""
-    return _LOOSE.sub("_", text.casefold())
+    """A name without its case, with accents in one piece, and with `_` for all that is no letter or digit."""
+    return _LOOSE.sub("_", normalize("NFKC", text).casefold())
+
+
+def tracker_name(folder: str | Path) -> str:
+    """What a tracker's folder is called as it was given, so that links keep names of their own."""
+    path = Path(folder)
+    return path.name if path.name not in ("", "..") else path.resolve().name
 
 
 def find_results(folder: Path, names: Sequence[str], aliases: Sequence[str] = (), anchored: bool = False) -> Found:
@@ -151,6 +168,8 @@ def find_results(folder: Path, names: Sequence[str], aliases: Sequence[str] = ()
     Raises:
         ResultError: if there is no such folder, or no file in it belongs to a sequence.
     """
+    if folder.is_file():
+        raise ResultError(f"{folder} is a file: name the folder with one results file per sequence that holds it.")
     if not folder.is_dir():
         raise ResultError(f"There is no folder {folder}: name a folder with one results file per sequence.")
     listing = _listing(folder)
@@ -160,7 +179,7 @@ def find_results(folder: Path, names: Sequence[str], aliases: Sequence[str] = ()
     _join_parts(places)
     filled = {Path(each): place for each, place in places.items() if place.matches}
     if not filled:
-        raise ResultError(_nothing(folder, names, len(files), anchored))
+        raise ResultError(_nothing(folder, names, files, anchored))
     worth = {path: _worth(path, folder, place, titles) for path, place in filled.items()}
     best = max(filled, key=lambda path: worth[path])
     rivals = [path for path in filled if _rival(path, best, worth)]
@@ -179,13 +198,15 @@ def _listing(folder: Path) -> dict[str, frozenset[str]]:
 
 
 def _box_files(listing: Listing, known: _Names) -> Iterator[_File]:
-    """Files that may hold boxes: those with exact names before others, texts before binary ones."""
-    for folder, names in listing.items():
-        if Path(folder).name.lower() in _ASIDE:
+    """Files that may hold boxes, hidden ones left out: exact names before others, texts before binary ones."""
+    for place, (folder, names) in enumerate(listing.items()):
+        # The first is the tracker's own, which may be called anything.
+        if place and Path(folder).name.lower() in _ASIDE:
             continue
-        files = [_File(folder, stem, ending) for stem, ending in map(os.path.splitext, names) if ending in BOXES]
+        seen = (name for name in names if not name.startswith("."))
+        files = [_File(folder, stem, ending) for stem, ending in map(os.path.splitext, seen) if ending.lower() in BOXES]
         exact = {file: known.is_exact(file.stem) for file in files}
-        for file in sorted(files, key=lambda file: (not exact[file], file.stem, BOXES.index(file.ending))):
+        for file in sorted(files, key=lambda file: (not exact[file], file.stem, BOXES.index(file.ending.lower()))):
             if exact[file] or not _BESIDE.search(file.stem):
                 yield file
 
@@ -314,11 +335,12 @@ def _beside(
     return None
 
 
-def _nothing(folder: Path, names: Sequence[str], files: int, anchored: bool) -> str:
+def _nothing(folder: Path, names: Sequence[str], files: Sequence[_File], anchored: bool) -> str:
     first = names[0].rpartition("/")[2]
+    there = f", such as {files[0].path.name}" if files else ""
     forms = f"{first}_00000000.txt" if anchored else f"{first}.txt, PREFIX{first}.txt, {first}_001.txt"
     return (
-        f"{folder} holds results of none of the {len(names)} sequences (of {files} files that might hold boxes): "
-        f"looked for {forms}, with .csv or .bin for .txt, in it, in folders named after sequences or the benchmark, "
-        f"and in those down to {DEPTH} below."
+        f"{folder} holds results of none of the {len(names)} sequences (of {len(files)} files that might hold boxes"
+        f"{there}): looked for {forms}, with .csv or .bin for .txt, in it, in folders named after sequences or the "
+        f"benchmark, and in those down to {DEPTH} below."
     )

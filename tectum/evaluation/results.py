@@ -15,16 +15,24 @@ from tectum.benchmarks.base import Truth
 from tectum.benchmarks.numbers import NumbersError, parse_rows, read_rows
 from tectum.errors import ResultError
 from tectum.evaluation.board import Problem
+from tectum.evaluation.boxes import to_xywh
+from tectum.evaluation.metrics import overlaps
 from tectum.evaluation.protocol import Form, Run
-from tectum.evaluation.result_files import Found, RunFiles, find_results
+from tectum.evaluation.result_files import Found, RunFiles, find_results, tracker_name
 
 Array = npt.NDArray[np.float64]
 
 NEAR = 2.0
 """Pixels within which a tracker's first box repeats the given one, whatever was rounded on the way."""
 
+STRANGE = 0.2
+"""Overlap with the given box below which a tracker's first box is no repetition of it."""
+
 SHOWN = 5
 """How many sequences a sentence names at most."""
+
+LIKELY = 50
+"""How many missing sequences are compared with files that belong to none, at most."""
 
 FEW_STRANGERS = 10
 """Files that belong to no sequence and are not worth a word: a read-me, a log, a summary."""
@@ -79,14 +87,16 @@ def read_results(
         ResultError: if there is no such folder, or no file in it belongs to a sequence.
     """
     folder = Path(folder)
-    name = tracker or folder.resolve().name
+    name = tracker or tracker_name(folder)
     anchored = any(truth.anchors is not None for truth in truths)
     found = find_results(folder, [truth.name for truth in truths], aliases, anchored)
     reader = _Reader(name, form, abstains)
+    reader.note_rivals(found)
+    reader.note_missing([truth.name for truth in truths if truth.name not in found.runs], found)
     read = [(truth, several) for truth in truths if (several := reader.read(truth, found.runs.get(truth.name, ())))]
-    shape = form or _recognised([(several[0], truth) for truth, several in read])
+    shape = form or recognised([(several[0], truth) for truth, several in read]) or Form.XYWH
     runs = {truth.name: reader.checked(truth, several, shape) for truth, several in read}
-    reader.note_missing([truth.name for truth in truths if truth.name not in found.runs])
+    reader.note_strange_starts([(runs[truth.name][0], truth) for truth, _ in read], form)
     notices = _notices(name, found, shape if form is None else None)
     return Results(found.folder, runs, tuple(reader.problems), notices, _speed(found))
 
@@ -141,13 +151,36 @@ class _Reader:
         """The same runs in the tracker's form, from the first frame on; what is odd with them is noted."""
         return tuple(self._checked(truth, run, form) for run in runs)
 
-    def note_missing(self, names: Sequence[str]) -> None:
-        """Says once which sequences have no file."""
+    def note_rivals(self, found: Found) -> None:
+        """Says which folders were passed over that might as well have been meant."""
+        if found.rivals:
+            others = ", ".join(map(str, found.rivals[:SHOWN]))
+            sentence = (
+                f"Results of {self.tracker} lie in several folders; those in {found.folder} are read, not {others}: "
+                "name the one that is meant."
+            )
+            self.problems.append(Problem(sentence, self.tracker))
+
+    def note_missing(self, names: Sequence[str], found: Found) -> None:
+        """Says once which sequences have no file, and which files may be theirs."""
         if names:
             listed = ", ".join(names[:SHOWN]) + (f" and {len(names) - SHOWN} more" if len(names) > SHOWN else "")
             have, are = ("sequence has", "is") if len(names) == 1 else ("sequences have", "are")
             sentence = f"{len(names)} {have} no results of {self.tracker} and {are} left out of its scores: {listed}."
+            if likely := found.misspelt(names[:LIKELY]):
+                sentence += f" Misspelt, it seems: {', '.join(f'{path.name} for {name}' for name, path in likely)}."
             self.problems.append(Problem(sentence, self.tracker, sequences=tuple(names)))
+
+    def note_strange_starts(self, pairs: Sequence[tuple[Run, Truth]], form: Form | None) -> None:
+        """Says so if first boxes hardly touch the given ones in most sequences, for then something else was read."""
+        known = [shared for run, truth in pairs if not np.isnan(shared := _shared_at_start(run, truth))]
+        if known and np.median(known) < STRANGE:
+            how = f"in the form {form}: leave --form out" if form else "in whatever form: name it with --form"
+            sentence = (
+                f"The first boxes of {self.tracker} are not those of the truth, {how}, or take out columns that are "
+                "no box, such as frame numbers."
+            )
+            self.problems.insert(0, Problem(sentence, self.tracker))
 
     def _checked(self, truth: Truth, run: Run, form: Form) -> Run:
         if run.form is not form and run.values.shape[1] == _COLUMNS[form]:
@@ -167,6 +200,16 @@ class _Reader:
 
     def _note(self, sentence: str, sequence: str) -> None:
         self.problems.append(Problem(sentence, self.tracker, sequence))
+
+
+def _shared_at_start(run: Run, truth: Truth) -> float:
+    """The overlap of a run's first box with the given one; `nan` where it has none or started elsewhere."""
+    sparse = truth.images is not None and len(run.values) > len(truth.boxes)
+    row = int(truth.images[truth.start]) if truth.images is not None and sparse else truth.start
+    said = to_xywh(run.values[row : row + 1], run.form)
+    if run.anchor is not None or not np.isfinite(said).all() or not len(said):
+        return np.nan
+    return float(overlaps(said, truth.boxes[[truth.start]])[0])
 
 
 def _with_direction(run: Run, truth: Truth) -> Run:
@@ -240,11 +283,11 @@ def _confidences(path: Path, rows: int) -> Array:
     return fitted
 
 
-def _recognised(pairs: Sequence[tuple[Run, Truth]]) -> Form:
-    """The form in which the first rows repeat the given boxes in most sequences; `x, y, w, h` if in none."""
+def recognised(pairs: Sequence[tuple[Run, Truth]]) -> Form | None:
+    """The form of four columns in which the first rows repeat the given boxes in most sequences; `None` if in none."""
     pairs = [(run, truth) for run, truth in pairs if run.values.shape[1] == _COLUMNS[Form.XYWH]]
     if not pairs:
-        return Form.XYWH
+        return None
     said = np.array([run.values[0] for run, _ in pairs])
     given = np.array([truth.boxes[truth.start] for _, truth in pairs])
     known = np.isfinite(said).all(1)
@@ -254,7 +297,7 @@ def _recognised(pairs: Sequence[tuple[Run, Truth]]) -> Form:
         written = np.concatenate([position + first * size, size + second * position], axis=1)
         if known.any() and np.median(np.abs(said - written).max(1)[known]) <= NEAR:
             return form
-    return Form.XYWH
+    return None
 
 
 def _odd_values(run: Run, abstains: bool) -> Iterator[str]:
@@ -265,11 +308,11 @@ def _odd_values(run: Run, abstains: bool) -> Iterator[str]:
         if abstains:
             bad &= ~np.isnan(run.values).all(1)
         if bad.any():
-            yield f"{run.path} has {_counted(bad)} with nan or infinite numbers: the convention says what they count."
+            yield f"{run.path} has {_counted(bad)} with nan or infinite numbers: they count as the convention has it."
     with np.errstate(invalid="ignore"):
         negative = np.asarray((_sizes(run) < 0).any(1))
     if negative.any():
-        yield f"{run.path} has {_counted(negative)} of negative size: the convention says what they count."
+        yield f"{run.path} has {_counted(negative)} of negative size: they count as the convention has it."
 
 
 def _sizes(run: Run) -> Array:
@@ -315,9 +358,10 @@ def _odd_length(truth: Truth, run: Run) -> Iterator[str]:
     if rows > most:
         yield f"{run.path} has {rows} rows for {most} frames of {truth.name}: surplus rows are not scored."
     elif rows < fewest:
+        missing = "1 is" if fewest - rows == 1 else f"{fewest - rows} are"
         yield (
             f"{run.path} has {rows} rows for {fewest} frames of {truth.name}: "
-            f"{fewest - rows} are missing, and the convention says what they count."
+            f"{missing} missing, and they count as the convention has it."
         )
 
 
@@ -329,9 +373,6 @@ def _notices(tracker: str, found: Found, form: Form | None) -> tuple[str, ...]:
             f"Boxes of {tracker} are read as {_WRITTEN[form]}, for so they repeat the truth's first boxes: "
             "say --form xywh if that is wrong."
         )
-    if found.rivals:
-        others = ", ".join(map(str, found.rivals[:SHOWN]))
-        notices.append(f"Results of {tracker} lie in several folders; those in {found.folder} are read, not {others}.")
     if len(found.strangers) > FEW_STRANGERS:
         first = ", ".join(path.name for path in found.strangers[:SHOWN])
         notices.append(f"{len(found.strangers)} files in {found.folder} belong to no sequence, such as {first}.")

@@ -18,7 +18,7 @@ from filelock import FileLock, Timeout
 
 from tectum.benchmarks.numbers import NumbersError, read_rows
 from tectum.errors import TectumError
-from tectum.evaluation.jobs import Job
+from tectum.evaluation.jobs import TIMES, Job
 from tectum.evaluation.passes import Pass
 
 RECORD = "run.json"
@@ -83,14 +83,26 @@ class RunFolder:
             TectumError: if the folder belongs to another run or cannot be written.
         """
         with _writing(self.path), self._record() as record:
-            if not record and any(self.is_complete(job) for job in jobs):
+            if not record and (foreign := _foreign(self.path)):
                 raise TectumError(
-                    f"{self.path} holds results, but no {RECORD} says of which run: give another folder by --out."
+                    f"{self.path} holds {foreign}, but no {RECORD} says of which run: give another folder by --out."
                 )
             self._compare(record)
             record.setdefault("config", asdict(self.config))
             record.setdefault("started", self._started)
             record.update({"ended": None, **self._sources})
+
+    def threads(self, wanted: int) -> int:
+        """How many threads each worker takes: as many as at the first start, since they decide last digits.
+
+        Args:
+            wanted: how many it would take at a first start.
+
+        Raises:
+            TectumError: if the record cannot be read or written.
+        """
+        with _writing(self.path), self._record() as record:
+            return int(record.setdefault("threads", wanted))
 
     def _compare(self, record: Mapping[str, Any]) -> None:
         known, ours = record.get("config", {}), asdict(self.config)
@@ -141,7 +153,7 @@ class RunFolder:
         """
         coded = job.start if job.coded else None
         texts = {
-            "_time.txt": result.seconds_text(),
+            f"{TIMES}.txt": result.seconds_text(),
             "_confidence.value": result.confidences_text(coded),
             ".txt": result.boxes_text(coded),
         }
@@ -173,7 +185,7 @@ class RunFolder:
     def _speed(self, job: Job) -> float | None:
         """Frames per second over the images that were tracked."""
         try:
-            seconds = read_rows(self._file(job, "_time.txt"))[job.start :]
+            seconds = read_rows(self._file(job, f"{TIMES}.txt"))[job.start :]
         except NumbersError:
             return None
         return round(len(seconds) / float(seconds.sum()), 2) if seconds.sum() > 0 else None
@@ -221,6 +233,12 @@ def _writing(path: Path) -> Iterator[None]:
         raise TectumError(f"{path} cannot be written ({reason}): give another folder or free some space.") from None
 
 
+def _foreign(folder: Path) -> str:
+    """The first file or folder in a folder, the record and hidden ones aside; empty if there is none."""
+    found = (path.name for path in folder.iterdir() if path.name != RECORD and not path.name.startswith("."))
+    return min(found, default="")
+
+
 def _read_record(path: Path) -> dict[str, Any]:
     if not path.is_file():
         return {}
@@ -228,7 +246,7 @@ def _read_record(path: Path) -> dict[str, Any]:
         record = json.loads(path.read_text("utf-8"))
     except ValueError:
         record = None
-    if not isinstance(record, dict):
+    if not isinstance(record, dict) or not isinstance(record.get("config", {}), dict):
         raise TectumError(f"{path} is damaged: remove it with the rest of the folder, or give another folder by --out.")
     return record
 

@@ -16,7 +16,7 @@ from tectum.errors import BenchmarkError, ResultError
 from tectum.evaluation.board import Board, Card, Problem
 from tectum.evaluation.conventions import convention as find_convention
 from tectum.evaluation.protocol import Form, Protocol, Run, Tally
-from tectum.evaluation.results import read_results
+from tectum.evaluation.results import SHOWN, read_results
 
 
 def score(
@@ -55,8 +55,9 @@ def score(
     scorer = _Scorer(held, protocol, truths, form)
     cards = [card for name, folder in trackers.items() if (card := scorer.card(name, Path(folder))) is not None]
     if not cards:
-        raise ResultError(" ".join(problem.sentence for problem in scorer.problems) or "There are no results to score.")
+        raise ResultError(_nothing([problem.sentence for problem in scorer.problems]))
     names = tuple(truth.name for truth in truths)
+    notices = _foreign(held, protocol) + scorer.notices
     return Board(
         benchmark=held.title,
         split=wanted,
@@ -65,7 +66,7 @@ def score(
         names=names,
         attributes=_attributes(held, root, names),
         problems=(*problems, *scorer.problems),
-        notices=tuple(scorer.notices),
+        notices=tuple(notices),
     )
 
 
@@ -111,6 +112,7 @@ def read_truths(
         try:
             truth = benchmark.truth(root, name)
             _ = truth.start
+            _refuse_lone(benchmark, truth)
         except BenchmarkError as error:
             problems.append(Problem(str(error), sequence=name))
         else:
@@ -118,10 +120,18 @@ def read_truths(
     if not truths:
         why = f" {problems[0].sentence}" if problems else ""
         raise BenchmarkError(
-            f"None of the {len(names)} sequences of {benchmark.title} ({split or benchmark.split}) can be read under "
-            f"{root}: name the folder of the download or of its annotations.{why}"
+            f"None of the {len(names)} sequences of {benchmark.title} ({split or benchmark.split}) can be scored with "
+            f"what is in {root}: name the folder of the download or of its annotations.{why}"
         )
     return tuple(truths), tuple(problems)
+
+
+def _refuse_lone(benchmark: Benchmark, truth: Truth) -> None:
+    """Raises if a sequence has the box only that trackers are given."""
+    if len(truth.boxes) == 1:
+        raise BenchmarkError(
+            f"Sequence {truth.name} of {benchmark.title} has no box but the given one: there is nothing to score."
+        )
 
 
 @dataclass
@@ -175,6 +185,22 @@ class _Scorer:
             self.problems.append(Problem(f"{error} {truth.name} is left out.", tracker, truth.name))
             return False
         return True
+
+
+def _foreign(benchmark: Benchmark, protocol: Protocol) -> list[str]:
+    """What to know where a benchmark is scored by rules that are not its own."""
+    if protocol.name == benchmark.convention:
+        return []
+    return [
+        f"{benchmark.title} is published under the convention {benchmark.convention}: scores under {protocol.name} are "
+        "not those of its papers."
+    ]
+
+
+def _nothing(sentences: Sequence[str]) -> str:
+    """Why there is no score at all, in a few sentences."""
+    more = [f"… and {len(sentences) - SHOWN} more of this kind."] if len(sentences) > SHOWN else []
+    return " ".join([*sentences[:SHOWN], *more]) or "There are no results to score."
 
 
 def _run_of(name: str, boxes: npt.ArrayLike) -> Run:

@@ -24,7 +24,7 @@ _LATEX = str.maketrans(
     {
         **{letter: f"\\{letter}" for letter in "&%$#_{}"},
         **{"\\": r"\textbackslash{}", "~": r"\textasciitilde{}", "^": r"\textasciicircum{}"},
-        **{"`": r"\textasciigrave{}", "'": r"\textquotesingle{}", "<": r"\textless{}", ">": r"\textgreater{}"},
+        **{"`": r"\textasciigrave{}", "<": r"\textless{}", ">": r"\textgreater{}"},
         **{"|": r"\textbar{}", "[": "{[}", "±": r"$\pm$", "×": r"$\times$"},
     }
 )
@@ -112,15 +112,26 @@ class Table:
     def show(self, stream: TextIO | None = None) -> None:
         """Prints it, the best bold and the second underlined where a terminal can; no value is cut short.
 
+        On a terminal that is too narrow, each row becomes a paragraph.
+
         Args:
             stream: where to; standard output by default. One without Unicode is given ASCII.
+
+        Raises:
+            BrokenPipeError: if nobody reads the stream any more.
         """
         from rich.box import SIMPLE_HEAD
         from rich.console import Console
         from rich.table import Table as Grid
         from rich.text import Text
 
-        console = Console(file=stream, highlight=False)
+        class Screen(Console):
+            """Leaves it to others what the end of a pipe means."""
+
+            def on_broken_pipe(self) -> None:
+                raise BrokenPipeError
+
+        console = Screen(file=stream, highlight=False)
 
         def text(content: str, style: str = "") -> Text:
             return Text.assemble((_ascii(content) if console.options.ascii_only else content, style))
@@ -131,7 +142,14 @@ class Table:
         for row in self._written():
             grid.add_row(*(text(content, ("", "bold", "underline")[rank]) for content, rank in row))
         console.print(text(self.title, "bold"), soft_wrap=True)
-        Console(file=stream, width=_BROAD).print(grid)
+        wide = Screen(file=stream, width=_BROAD)
+        if console.is_terminal and wide.measure(grid).maximum > console.width:
+            grid = Grid(box=None, pad_edge=False, show_header=False)
+            for row in self._written():
+                for column, (content, rank) in zip(self.columns, row, strict=True):
+                    grid.add_row(text(column.name), text(content, ("", "bold", "underline")[rank]))
+                grid.add_row()
+        wide.print(grid)
         for note in self.notes:
             console.print(text(note), soft_wrap=not console.is_terminal)
 

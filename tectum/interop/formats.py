@@ -74,18 +74,25 @@ def write_results(form: Format, out: str | Path, tracker: str, results: Iterable
         results: names of sequences with one run or more.
 
     Returns:
-        The tracker's folder.
+        The tracker's folder, which then holds nothing else.
 
     Raises:
-        TectumError: if a file cannot be written, or a sequence has not the runs that the format needs.
+        TectumError: if a file cannot be written, a sequence has not the runs that the format needs, or the folder
+            holds files of something else.
     """
     folder = Path(out) / form.folder.format(tracker)
+    texts = {
+        folder / name: text
+        for sequence, runs in results
+        for name, text in form.files(sequence.rpartition("/")[2], runs).items()
+    }
+    foreign = next((path for path in _files_below(folder) if path not in texts), None)
+    if foreign is not None:
+        raise TectumError(f"{folder} holds other files, such as {foreign.name}: empty it or give another folder.")
     try:
-        for sequence, runs in results:
-            for name, text in form.files(sequence.rpartition("/")[2], runs).items():
-                path = folder / name
-                path.parent.mkdir(parents=True, exist_ok=True)
-                path.write_text(text, encoding="ascii", newline="\n")
+        for path, text in texts.items():
+            path.parent.mkdir(parents=True, exist_ok=True)
+            path.write_text(text, encoding="ascii", newline="\n")
     except OSError as error:
         raise TectumError(f"{folder} cannot be written ({error.strerror}): give another folder.") from None
     return folder
@@ -102,12 +109,16 @@ def pack(form: Format, out: str | Path, tracker: str) -> Path:
     top = folder if form.packed else out
     try:
         with zipfile.ZipFile(archive, "w", zipfile.ZIP_DEFLATED) as packed:
-            for path in sorted(folder.rglob("*")):
-                if path.is_file():
-                    packed.write(path, path.relative_to(top))
+            for path in _files_below(folder):
+                packed.write(path, path.relative_to(top))
     except OSError as error:
         raise TectumError(f"{archive} cannot be written ({error.strerror}): give another folder.") from None
     return archive
+
+
+def _files_below(folder: Path) -> list[Path]:
+    """All files of a folder but hidden ones, which desktops leave behind."""
+    return sorted(path for path in folder.rglob("*") if path.is_file() and not path.name.startswith("."))
 
 
 def _one_file(sequence: str, runs: Sequence[Result]) -> dict[str, str]:
@@ -201,5 +212,6 @@ FORMATS: Mapping[str, Format] = {
     "lasot_ext": _MATLAB,
     "otb99lang": Format("{}", _one_file_and_times),
     "got10k": Format("{}", _got10k, packed=True),
+    "trackingnet": Format("{}", _one_file, packed=True),
 }
 """By benchmark; GTOT's results have `w = x2 - x1`, as its `init.txt` does."""

@@ -136,7 +136,7 @@ class OSTrack(System):
 
     @classmethod
     def presets(cls) -> Mapping[str, Callable[[Modality], System]]:
-        """`ostrack-b256`, `ostrack-b256-ce` and `ostrack-b384-ce` as published, and `ostrack-tiny`; all see RGB alone."""
+        """`ostrack-b256`, `ostrack-b256-ce`, `ostrack-b384-ce` as published, and `ostrack-tiny`; all see RGB alone."""
         configs = {
             "ostrack-b256": BASE_256,
             "ostrack-b256-ce": BASE_256_CE,
