@@ -9,13 +9,14 @@ import sys
 import threading
 import time
 from abc import ABC, abstractmethod
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager, suppress
-from multiprocessing import connection, resource_tracker
+from collections.abc import Sequence
+from contextlib import suppress
+from multiprocessing import connection
 from typing import TYPE_CHECKING, Any
 
 from tectum.ablation.work import OUTPUT, End, Order, Outcome, carry_out
 from tectum.errors import TectumError
+from tectum.evaluation.engines import deaf_to_interrupts
 
 if TYPE_CHECKING:
     from multiprocessing.connection import Connection
@@ -67,7 +68,7 @@ class Processes(Engine):
         """Starts a process."""
         ours, theirs = self._context.Pipe(duplex=False)
         process = self._context.Process(target=_serve, args=(theirs, order), name=f"tectum-ablate-{slot}")
-        with _deaf_to_interrupts():
+        with deaf_to_interrupts():
             process.start()
         theirs.close()
         self._held[slot] = process, ours
@@ -130,21 +131,6 @@ def _serve(pipe: Connection, order: Order) -> None:
     outcome = carry_out(order)
     with suppress(BrokenPipeError):
         pipe.send(outcome)
-
-
-@contextmanager
-def _deaf_to_interrupts() -> Iterator[None]:
-    """A process started meanwhile does not heed Ctrl-C, which goes to all of a terminal's processes at once."""
-    if not hasattr(signal, "pthread_sigmask"):
-        yield
-        return
-    # It would lift the mask again were it started later.
-    resource_tracker.ensure_running()
-    before = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
-    try:
-        yield
-    finally:
-        signal.pthread_sigmask(signal.SIG_SETMASK, before)
 
 
 class RayTasks(Engine):

@@ -10,7 +10,7 @@ import numpy as np
 import numpy.typing as npt
 
 from tectum.evaluation.protocol import Protocol, Tally
-from tectum.evaluation.statistics import Difference, Interval
+from tectum.evaluation.statistics import Difference, Interval, chance_of_zero, interval_of
 
 Array = npt.NDArray[np.float64]
 
@@ -110,7 +110,9 @@ def difference(
         means = (means + errors * rng.standard_t(len(seeds) - 1, draws)).clip(-1, 1)
     elif len(shared) == 1:
         means = np.full(draws, np.nan)
-    return Difference(*names, key, _interval(float(value.mean()), means, confidence), _chance(means), len(shared))
+    return Difference(
+        *names, key, interval_of(float(value.mean()), means, confidence), chance_of_zero(means), len(shared)
+    )
 
 
 def _shared(tallies: list[Tally]) -> tuple[str, ...]:
@@ -128,20 +130,3 @@ def _scores(protocol: Protocol, key: str, tally: Tally, weights: Array) -> Array
     step = max(1, _WEIGHTS_AT_ONCE // weights.shape[1])
     parts = [protocol.scores(tally, weights[start : start + step])[key] for start in range(0, len(weights), step)]
     return np.concatenate(parts)
-
-
-def _interval(value: float, drawn: Array, confidence: float) -> Interval:
-    known = drawn[~np.isnan(drawn)]
-    if not len(known):
-        return Interval(value, np.nan, np.nan)
-    low, high = np.quantile(known, [(1 - confidence) / 2, (1 + confidence) / 2])
-    return Interval(value, float(low), float(high))
-
-
-def _chance(drawn: Array) -> float:
-    """The two-sided p-value of 0: twice the smaller share of draws on one side of it, never quite 0."""
-    known = drawn[~np.isnan(drawn)]
-    if not len(known):
-        return float("nan")
-    smaller = min(np.count_nonzero(known <= 0), np.count_nonzero(known >= 0))
-    return min(1.0, 2 * (int(smaller) + 1) / (len(known) + 1))

@@ -122,7 +122,7 @@ class Processes(Crew):
         context = multiprocessing.get_context("spawn")
         ours, theirs = context.Pipe()
         process = context.Process(target=_serve, args=(theirs, self._setup), name="tectum-worker", daemon=True)
-        with _deaf_to_interrupts():
+        with deaf_to_interrupts():
             process.start()
         theirs.close()
         return process, ours
@@ -183,7 +183,7 @@ def _serve(pipe: Connection, setup: Setup) -> None:
 
 
 @contextmanager
-def _deaf_to_interrupts() -> Iterator[None]:
+def deaf_to_interrupts() -> Iterator[None]:
     """A process started meanwhile does not heed Ctrl-C, which goes to all of a terminal's processes at once.
 
     The one that runs this heeds it afterwards, so nothing is lost.

@@ -123,7 +123,7 @@ def bootstrap(
         )
     samples = {tracker: _sample(protocol, tally, draws, seed) for tracker, tally in tallies.items()}
     scores = {
-        tracker: {key: _interval(sample.scores[key], sample.drawn[key], confidence) for key in protocol.keys}
+        tracker: {key: interval_of(sample.scores[key], sample.drawn[key], confidence) for key in protocol.keys}
         for tracker, sample in samples.items()
     }
     differences: dict[Pair, list[Difference]] = {}
@@ -186,7 +186,8 @@ def _weights(generator: np.random.Generator, draws: int, count: int) -> Array:
     return np.bincount(drawn.ravel(), minlength=draws * count).reshape(draws, count).astype(np.float64)
 
 
-def _interval(value: float, drawn: Array, confidence: float) -> Interval:
+def interval_of(value: float, drawn: Array, confidence: float) -> Interval:
+    """The percentile interval of a value from its draws `B`; without limits where no draw has a value."""
     known = drawn[~np.isnan(drawn)]
     if not len(known):
         return Interval(value, np.nan, np.nan)
@@ -201,13 +202,13 @@ def _difference(pair: Pair, key: str, samples: Mapping[str, _Sample], confidence
         tracker=pair[0],
         against=pair[1],
         key=key,
-        gap=_interval(first.scores[key] - second.scores[key], drawn, confidence),
-        chance=_chance(drawn),
+        gap=interval_of(first.scores[key] - second.scores[key], drawn, confidence),
+        chance=chance_of_zero(drawn),
         sequences=len(first.names),
     )
 
 
-def _chance(drawn: Array) -> float:
+def chance_of_zero(drawn: Array) -> float:
     """The two-sided p-value of 0; one draw is added to each side, for a finite number of draws never shows 0."""
     known = drawn[~np.isnan(drawn)]
     if not len(known):

@@ -38,10 +38,25 @@ def read_image(path: Path) -> RawImage:
     Raises:
         SourceError: if the file cannot be read, is cut off, or is no image.
     """
-    data = _content(path)
+    return decode_image(_content(path), path)
+
+
+def decode_image(data: bytes, origin: Path | str) -> RawImage:
+    """The same for what a file holds.
+
+    Args:
+        data: the file's content.
+        origin: where it is from, for messages.
+
+    Returns:
+        As `read_image`.
+
+    Raises:
+        SourceError: if it is cut off or is no image.
+    """
     if data.startswith(_JPEG_START):
-        return _decode_jpeg(data, path)
-    return _decode_other(data, path)
+        return _decode_jpeg(data, origin)
+    return _decode_other(data, origin)
 
 
 def image_size(path: Path) -> tuple[int, int]:
@@ -79,46 +94,46 @@ def _jpeg_header(data: bytes) -> tuple[int, int, str] | None:
     return width, height, colours
 
 
-def _decode_jpeg(data: bytes, path: Path) -> RawImage:
+def _decode_jpeg(data: bytes, origin: Path | str) -> RawImage:
     header = _jpeg_header(data)
     if header is None or header[2] in ("CMYK", "YCCK"):
-        return _decode_other(data, path)
+        return _decode_other(data, origin)
     if header[2] == "Gray":
-        return _decode_strictly(data, "GRAY", path)[:, :, 0]
-    return _decode_strictly(data, "RGB", path)
+        return _decode_strictly(data, "GRAY", origin)[:, :, 0]
+    return _decode_strictly(data, "RGB", origin)
 
 
-def _decode_strictly(data: bytes, order: str, path: Path) -> npt.NDArray[np.uint8]:
+def _decode_strictly(data: bytes, order: str, origin: Path | str) -> npt.NDArray[np.uint8]:
     try:
         return np.asarray(simplejpeg.decode_jpeg(data, order), np.uint8)
     except ValueError as error:
         if not any(words in str(error) for words in _HARMLESS):
-            raise _broken(path, str(error)) from None
+            raise _broken(origin, str(error)) from None
     return np.asarray(simplejpeg.decode_jpeg(data, order, strict=False), np.uint8)
 
 
-def _decode_other(data: bytes, path: Path) -> RawImage:
+def _decode_other(data: bytes, origin: Path | str) -> RawImage:
     for start, end in _ENDS.items():
         if data.startswith(start) and end not in data[-64:]:
-            raise _broken(path, "it is cut off")
+            raise _broken(origin, "it is cut off")
     flags = cv2.IMREAD_UNCHANGED | cv2.IMREAD_IGNORE_ORIENTATION
     try:
         image: npt.NDArray[Any] | None = cv2.imdecode(np.frombuffer(data, np.uint8), flags)
     except cv2.error:
         image = None
     if image is None:
-        raise _broken(path, "it is cut off or of a kind that OpenCV does not read")
+        raise _broken(origin, "it is cut off or of a kind that OpenCV does not read")
     if image.dtype.kind == "f":
         np.nan_to_num(image, copy=False, posinf=0.0, neginf=0.0)
     if image.ndim == 2:
         return image
     if image.dtype not in (np.uint8, np.uint16):
-        raise _broken(path, f"its colours are stored as {image.dtype}, which is neither 8 nor 16 bit")
+        raise _broken(origin, f"its colours are stored as {image.dtype}, which is neither 8 nor 16 bit")
     if image.shape[2] == 4:
         return cv2.cvtColor(image, cv2.COLOR_BGRA2RGB)
     return cv2.cvtColor(image, cv2.COLOR_BGR2RGB, dst=image)
 
 
-def _broken(path: Path, cause: str) -> SourceError:
+def _broken(origin: Path | str, cause: str) -> SourceError:
     cause = cause.strip().rstrip(".")
-    return SourceError(f"Image {path} cannot be decoded ({cause}): copy it again or remove it.")
+    return SourceError(f"Image {origin} cannot be decoded ({cause}): copy it again or remove it.")

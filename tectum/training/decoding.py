@@ -11,7 +11,6 @@ import math
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any
 
 import cv2
 import numpy as np
@@ -22,6 +21,7 @@ from tectum.frames import Modality
 from tectum.geometry import Crop, Image
 from tectum.sources import DepthRendering, ThermalRendering
 from tectum.sources.alignment import overlay
+from tectum.sources.images import decode_image
 from tectum.sources.rendering import renderer, three_channels
 from tectum.sources.streams import RawImage
 from tectum.training.jpeg import Header, Rows, decode_rows, header
@@ -100,7 +100,7 @@ def decode(data: bytes, origin: str) -> RawImage:
     head = header(data)
     if head is not None:
         return decode_rows(data, head, 0, head.height, 1, origin).pixels
-    return _decode_other(data, origin)
+    return decode_image(data, origin)
 
 
 def cut(data: bytes, crop: Crop, origin: str) -> RawImage:
@@ -119,7 +119,7 @@ def cut(data: bytes, crop: Crop, origin: str) -> RawImage:
     """
     head = header(data)
     if head is None:
-        return np.asarray(crop.extract(_decode_other(data, origin)))
+        return np.asarray(crop.extract(decode_image(data, origin)))
     rows = decode_rows(data, head, crop.top, crop.top + crop.side, _shrinking(crop, head), origin)
     moved = replace(crop, top=crop.top - rows.top)
     return np.asarray(moved.extract(rows.pixels) if rows.factor == 1 else _resampled(rows, moved))
@@ -139,21 +139,6 @@ def _resampled(rows: Rows, crop: Crop) -> npt.NDArray[np.uint8]:
     window = np.array([[step, 0, shift[0]], [0, step, shift[1]]])
     flags = cv2.INTER_LINEAR | cv2.WARP_INVERSE_MAP
     return np.asarray(cv2.warpAffine(rows.pixels, window, (crop.size, crop.size), flags=flags), np.uint8)
-
-
-def _decode_other(data: bytes, origin: str) -> RawImage:
-    if data.startswith(_PNG_START) and b"IEND" not in data[-64:]:
-        raise _broken(origin, "it is cut off")
-    flags = cv2.IMREAD_UNCHANGED | cv2.IMREAD_IGNORE_ORIENTATION
-    try:
-        image: npt.NDArray[Any] | None = cv2.imdecode(np.frombuffer(data, np.uint8), flags)
-    except cv2.error:
-        image = None
-    if image is None:
-        raise _broken(origin, "it is cut off or of a kind that OpenCV does not read")
-    if image.ndim == 2:
-        return image
-    return np.asarray(cv2.cvtColor(image[:, :, :3], cv2.COLOR_BGR2RGB))
 
 
 def _broken(origin: str, cause: str) -> SourceError:
