@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import fields
-from importlib import resources
 from pathlib import Path
 from typing import Any
 
@@ -17,6 +16,10 @@ from tectum.ablation.table import Measure, Table, Trial, Variant
 from tectum.errors import RecipeError, UnknownNameError
 from tectum.systems.base import Decoding
 from tectum.tracking.views import MissingPolicy
+from tectum.training import recipe_file
+
+FOLDER = "ablations"
+"""Where in the package the tables are that ship with it."""
 
 TABLE = ("title", "recipe", "seeds", "budget", "set", "variants", "measure", "baseline")
 VARIANT = ("set", "weights_of", "evaluate")
@@ -35,7 +38,7 @@ def read_table(name: str | Path) -> Table:
     Raises:
         RecipeError: if there is no such table, or it says what makes no sense; it names the line.
     """
-    document = _Document(*_found(str(name)))
+    document = _Document(*recipe_file.found(str(name), "table", FOLDER))
     document.check_keys((), TABLE)
     variants = tuple(_variants(document))
     _check_variants(document, variants)
@@ -54,8 +57,7 @@ def read_table(name: str | Path) -> Table:
 
 def shipped() -> dict[str, str]:
     """The tables that ship with Tectum: their text by name."""
-    files = (resources.files("tectum") / "ablations").iterdir()
-    return {each.name.removesuffix(".yaml"): each.read_text() for each in files if each.name.endswith(".yaml")}
+    return recipe_file.shipped(FOLDER)
 
 
 def check_seeds(seeds: Sequence[int]) -> str | None:
@@ -66,17 +68,6 @@ def check_seeds(seeds: Sequence[int]) -> str | None:
         return f"holds {min(seeds)}: a seed is 0 or more"
     twice = next((seed for seed, count in Counter(seeds).items() if count > 1), None)
     return None if twice is None else f"holds {twice} twice"
-
-
-def _found(name: str) -> tuple[str, str]:
-    """Where a table is from, for messages, and its text."""
-    path = Path(name)
-    if path.is_file():
-        return name, path.read_text()
-    known = shipped()
-    if name in known:
-        return f"{name}.yaml", known[name]
-    raise RecipeError(f"There is no table '{name}': give a YAML file or one of {', '.join(sorted(known))}.")
 
 
 class _Document:

@@ -27,7 +27,7 @@ def read_recipe(name: str | Path, changes: list[str] | None = None) -> Recipe:
     Raises:
         RecipeError: if there is no such recipe, or a setting is unknown or makes no sense; it names the line.
     """
-    draft = _Draft(*_found(str(name)), changes or [])
+    draft = _Draft(*found(str(name)), changes or [])
     recipe = draft.recipe()
     for setting, fault in _faults(recipe):
         raise draft.error(setting, fault)
@@ -46,21 +46,30 @@ def shortened(recipe: Recipe) -> Recipe:
     return replace(recipe, batch=batch, schedule=schedule, data=parts, validation=validation, expect={})
 
 
-def shipped() -> dict[str, str]:
-    """The recipes that ship with Tectum: their text by name."""
-    files = (resources.files("tectum") / "recipes").iterdir()
+def shipped(folder: str = "recipes") -> dict[str, str]:
+    """The files of a folder that ship with Tectum, by default its recipes: their text by name."""
+    files = (resources.files("tectum") / folder).iterdir()
     return {each.name.removesuffix(".yaml"): each.read_text() for each in files if each.name.endswith(".yaml")}
 
 
-def _found(name: str) -> tuple[str, str]:
-    """Where a recipe is from, for messages, and its text."""
+def found(name: str, kind: str = "recipe", folder: str = "recipes") -> tuple[str, str]:
+    """Where a YAML file is from, for messages, and its text.
+
+    Args:
+        name: its path, or the name of one that ships with Tectum.
+        kind: what it holds, for messages.
+        folder: of those that ship.
+
+    Raises:
+        RecipeError: if there is none.
+    """
     path = Path(name)
     if path.is_file():
         return name, path.read_text()
-    known = shipped()
+    known = shipped(folder)
     if name in known:
         return f"{name}.yaml", known[name]
-    raise RecipeError(f"There is no recipe '{name}': give a YAML file or one of {', '.join(sorted(known))}.")
+    raise RecipeError(f"There is no {kind} '{name}': give a YAML file or one of {', '.join(sorted(known))}.")
 
 
 @dataclass(frozen=True)
