@@ -21,11 +21,12 @@ from trainings import WORLD
 from typer.testing import CliRunner, Result
 
 from tectum.ablation.engines import Engine, Processes, RayTasks
-from tectum.ablation.findings import gather
+from tectum.ablation.findings import Findings, gather
 from tectum.ablation.folder import write_findings
 from tectum.ablation.grid import Run, lay_out
 from tectum.ablation.places import open_places
 from tectum.ablation.record import check_folders, lock_of, standing
+from tectum.ablation.report import long_sheet, sheets
 from tectum.ablation.running import State, Study
 from tectum.ablation.table import Table
 from tectum.ablation.table_file import read_table
@@ -131,11 +132,14 @@ def table_of(data: Path) -> Table:
     return read_table(data / "table.yaml")
 
 
-def written(data: Path, study: Study) -> bytes:
-    """What is found, as a file."""
+def found(data: Path, study: Study) -> Findings:
     done = {folder for folder, state in study.states.items() if state is State.DONE}
-    write_findings(study.out, gather(table_of(data), study.runs, done, study.places))
-    return (study.out / "table.csv").read_bytes()
+    return gather(table_of(data), study.runs, done, study.places)
+
+
+def written(data: Path, study: Study) -> bytes:
+    """What is found, as `table.csv` has it."""
+    return long_sheet(found(data, study)).csv().encode()
 
 
 @pytest.fixture(scope="module")
@@ -145,7 +149,7 @@ def undisturbed(data: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     study.go()
     assert set(study.states.values()) == {State.DONE}
     assert study.problems == dict.fromkeys(study.states, ())
-    written(data, study)
+    write_findings(study.out, found(data, study))
     return study.out
 
 
@@ -212,8 +216,7 @@ def test_a_stopped_study_goes_on_and_a_failed_run_stops_no_other(data: Path, und
     assert {name for name, state in states.items() if state is State.FAILED} == {"+ rate, seed 1", "+ rate, seed 2"}
     assert set(first.faults.values()) >= {"The disk is full."}
     assert "was stopped by a signal" in " ".join(first.faults.values())
-    written(data, first)
-    assert "+ rate has 0 of 2 seeds on plain scenes." in (tmp_path / "table.md").read_text()
+    assert "+ rate has 0 of 2 seeds on plain scenes." in sheets(found(data, first))[0].markdown()
 
     engine = Here()
     second = begin(data, tmp_path, engine)

@@ -19,7 +19,7 @@ import pytest
 from tectum import frames
 from tectum.benchmarks.base import Benchmark, Truth
 from tectum.errors import BenchmarkError, MissingModalityError, SourceError, TectumError
-from tectum.evaluation.engines import Alone, Crew, Death, Processes
+from tectum.evaluation.engines import Alone, Crew, Death, Processes, _serve
 from tectum.evaluation.jobs import Job, plan
 from tectum.evaluation.lockstep import Setup, Worker
 from tectum.evaluation.passes import Event, Finished
@@ -161,13 +161,13 @@ def test_lockstep_and_processes_write_the_same_bytes(tmp_path: Path, plain_run: 
     run(tmp_path / "lockstep", Walks.of(LENGTHS), batch=3, make=partial(tracker, passes=passes))
     assert written(tmp_path / "lockstep") == plain_run
     assert set(passes) >= {2, 3}
-    # One of two workers is killed while it tracks `bus`; another takes it up again.
+    # The worker is killed while it tracks `bus`; another one takes it up again.
     benchmark = Walks.of(LENGTHS, fatal={"bus": tmp_path / "died"})
     told: list[str] = []
     jobs, _ = plan(benchmark, Path())
     held = folder(tmp_path / "processes")
     held.enter(jobs)
-    Evaluation(held, jobs, Processes(Setup(tracker, benchmark, Path(), 1), 2), say=told.append).go()
+    Evaluation(held, jobs, Processes(Setup(tracker, benchmark, Path(), 1), 1), say=told.append).go()
     assert written(tmp_path / "processes") == plain_run
     assert told == ["A worker died on sequence bus (killed by signal 9): it is begun again by another."]
 
@@ -187,6 +187,15 @@ def test_a_worker_that_is_killed_in_the_middle_of_its_answer_is_a_death() -> Non
     crew = Torn(Setup(tracker, Walks.of(LENGTHS), Path(), 1), 1)
     crew.hand(0, ())
     assert crew.wait() == (0, Death("exit code 9"))
+
+
+def test_a_worker_ends_with_the_process_that_it_works_for() -> None:
+    ours, theirs = multiprocessing.Pipe()
+    worker = threading.Thread(target=_serve, args=(theirs, Setup(tracker, Walks.of(LENGTHS), Path(), 1)), daemon=True)
+    worker.start()
+    ours.close()
+    worker.join(timeout=10)
+    assert not worker.is_alive()
 
 
 def test_a_sequence_that_kills_two_workers_is_left_out(tmp_path: Path, plain_run: dict[str, bytes]) -> None:
@@ -290,7 +299,16 @@ def test_a_run_keeps_the_threads_that_it_began_with(tmp_path: Path) -> None:
 
 
 def test_a_mistake_in_the_tracker_ends_the_run(tmp_path: Path) -> None:
-    for crew in (Alone, partial(Processes, size=1)):
+    class Threads(Processes):
+        """Serves in a thread, which starts sooner."""
+
+        def _start(self) -> tuple[threading.Thread, multiprocessing.connection.Connection]:  # type: ignore[override]
+            ours, theirs = multiprocessing.Pipe()
+            thread = threading.Thread(target=_serve, args=(theirs, self._setup), daemon=True)
+            thread.start()
+            return thread, ours
+
+    for crew in (Alone, partial(Threads, size=1)):
         with pytest.raises(TectumError, match="no policy 'guess'"):
             run(tmp_path, Walks.of({"tram": 4}), crew=crew, make=partial(tracker, missing="guess"))
 

@@ -97,7 +97,7 @@ def tectum_evaluate(*words: object) -> Result:
 @pytest.mark.parametrize(
     "ends",
     [
-        pytest.param([(signal.SIGKILL, 2)], id="once"),
+        pytest.param([(signal.SIGKILL, 1)], id="once"),
         pytest.param(
             [(signal.SIGKILL, 1), (signal.SIGINT, 2), (signal.SIGKILL, 2), (signal.SIGINT, 1)],
             id="often",
@@ -203,14 +203,17 @@ def is_alive(group: int) -> bool:
 @pytest.mark.skipif(
     importlib.util.find_spec("ray") is None, reason="Ray is not installed: pip install 'tectum[cluster]'"
 )
-def test_a_ray_cluster_writes_the_same_bytes(root: Path, undisturbed: dict[str, bytes], tmp_path: Path) -> None:
+@pytest.mark.parametrize("size", [1, pytest.param(2, marks=pytest.mark.slow)])
+def test_a_ray_cluster_writes_the_same_bytes(
+    root: Path, undisturbed: dict[str, bytes], tmp_path: Path, size: int
+) -> None:
     import torch
 
     jobs, _ = plan(find("plain"), root)
     config = Config("nano", "0" * 64, "", "copy", "cpu", 1, "plain", "all", 1)
     folder = RunFolder(tmp_path, config, {})
     folder.enter(jobs)
-    crew = RayActors(Setup(partial(load, "nano"), find("plain"), root, torch.get_num_threads()), size=2)
+    crew = RayActors(Setup(partial(load, "nano"), find("plain"), root, torch.get_num_threads()), size)
     evaluation = Evaluation(folder, jobs, crew)
     evaluation.go()
     assert evaluation.problems == []

@@ -7,7 +7,8 @@ import torch
 
 from tectum.frames import Modality, Prompt
 from tectum.systems.base import Batch, CenterMaps
-from tectum.systems.nano import Nano, dense_center_objective, target_places
+from tectum.systems.nano import Nano, target_places
+from tectum.systems.objectives import dense_center_objective
 
 
 def test_target_places_follow_the_box() -> None:

@@ -167,3 +167,26 @@ def test_center_head_bounds_probabilities_and_leaves_offsets_free() -> None:
         assert probability.min() >= 1e-4
         assert probability.max() <= 1 - 1e-4
     assert offset.abs().max() > 1
+
+
+@torch.inference_mode()
+def test_attention_that_begins_alike_finds_like_tokens() -> None:
+    torch.manual_seed(0)
+    attention = JointViT(replace(SMALL, alike=True)).blocks[0].attn
+    tokens = torch.randn(2, 6, 32)
+    order = torch.tensor([3, 0, 5, 1, 4, 2])
+    query, key, _ = attention.project(tokens)
+    likeness = query @ key[:, :, order].transpose(2, 3)
+    assert torch.equal(order[likeness.argmax(dim=-1)], torch.arange(6).expand(2, 2, 6))
+    # A token of norm √width meets itself with a logit of SHARPNESS times its projection's square.
+    logit = (query**2).sum(dim=-1).mean() / 16**0.5
+    assert logit.item() == pytest.approx(0.7 * 16, rel=0.3)
+
+
+@torch.inference_mode()
+def test_a_rare_head_begins_with_few_targets_in_the_middle_of_cells() -> None:
+    torch.manual_seed(0)
+    score, size, offset = CenterHead(32, 16, rare=True).eval()(torch.randn(2, 32, 8, 8))
+    assert score.max() < 0.06
+    assert (size - 0.27).abs().max() < 0.02
+    assert (offset - 0.5).abs().max() < 0.05

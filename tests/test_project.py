@@ -105,10 +105,12 @@ def test_the_package_has_a_version_and_lists_its_public_names() -> None:
         assert getattr(tectum, name) is not None
 
 
-def test_the_bundled_weights_are_small() -> None:
-    from tectum.weights import bundled
+@pytest.mark.parametrize("preset", ["nano", "ostrack-tiny"])
+def test_the_bundled_weights_are_small_and_load(preset: str) -> None:
+    from tectum.weights import bundled, load
 
-    assert bundled("nano").stat().st_size < 8_000_000
+    assert bundled(preset).stat().st_size < 8_000_000
+    assert not load(preset).training
 
 
 def test_no_file_names_a_place_on_somebodys_machine() -> None:

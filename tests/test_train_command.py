@@ -10,6 +10,7 @@ import pytest
 import torch
 from typer.testing import CliRunner
 
+from tectum.cli.initial import initial_system, named_weights
 from tectum.cli.main import app
 from tectum.cli.validation import validator
 from tectum.errors import RecipeError, WeightsError
@@ -18,7 +19,7 @@ from tectum.networks.vit import JointViT, ViTConfig
 from tectum.systems.catalogue import build
 from tectum.training.loop import Training
 from tectum.training.recipe_file import read_recipe
-from tectum.weights import load
+from tectum.weights import load, save
 from tectum.weights.foundation import start_from
 from tests.footage import SIDE, ground, place
 from tests.trainings import SMALL, procedural, tiny
@@ -97,6 +98,19 @@ def test_a_run_starts_from_the_weights_that_it_names(tmp_path: Path) -> None:
     assert torch.equal(bundled["key.weight"], trained["key.weight"])
     kept = json.loads((tmp_path / "environment.json").read_text())
     assert kept["initial"]["weights"].endswith("nano.safetensors")
+
+
+def test_a_network_starts_from_the_one_that_it_grew_from(tmp_path: Path) -> None:
+    single = build("ostrack-tiny")
+    path = save(single, tmp_path / "single.safetensors", "ostrack-tiny", half=True)
+    recipe = read_recipe("duo-tiny", [f"initial.weights={path}", "second=depth"])
+    duo = initial_system(recipe, named_weights(recipe, None))
+    assert duo.training
+    assert Modality.DEPTH in duo.senses
+    state, kernel = duo.state_dict(), single.state_dict()["head.score.conv1.0.weight"].half().float()
+    assert torch.equal(state["head.score.conv1.0.weight"], torch.cat([kernel, kernel], dim=1))
+    for branch in ("rgb", "other"):
+        assert torch.equal(state[f"{branch}.norm.weight"], single.state_dict()["backbone.norm.weight"])
 
 
 def test_an_image_network_starts_the_transformer(tmp_path: Path) -> None:

@@ -6,10 +6,6 @@ import itertools
 import json
 import os
 import signal
-import socket
-import subprocess
-import sys
-from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
 
@@ -32,31 +28,7 @@ from tectum.training.recipe import Elimination, Optim, Recipe, Schedule
 from tectum.training.rendered import Rendered
 from tectum.training.run import run_training
 from tectum.world.pairs import build_stock
-from tests.trainings import procedural, tiny, transform, transformed
-
-ROOT = Path(__file__).resolve().parents[1]
-
-
-@pytest.fixture(scope="module", autouse=True)
-def pair(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[list[subprocess.Popen[bytes]], Path]]:
-    """Two processes that train together as `torchrun` would start them; they work beside this file's other tests."""
-    folder = tmp_path_factory.mktemp("pair")
-    with socket.socket() as free:
-        free.bind(("127.0.0.1", 0))
-        port = free.getsockname()[1]
-    code = f"from pathlib import Path; from tests.trainings import transform; transform(Path({str(folder)!r}))"
-    settings = {"WORLD_SIZE": "2", "LOCAL_WORLD_SIZE": "2", "MASTER_ADDR": "127.0.0.1", "MASTER_PORT": str(port)}
-    settings |= {"TORCHELASTIC_RUN_ID": "test", "OMP_NUM_THREADS": "1", "GROUP_RANK": "0"}
-    workers = [
-        subprocess.Popen(
-            [sys.executable, "-c", code], cwd=ROOT, env={**os.environ, **settings, "RANK": rank, "LOCAL_RANK": rank}
-        )
-        for rank in ("0", "1")
-    ]
-    yield workers, folder
-    for worker in workers:
-        worker.kill()
-        worker.wait()
+from tests.trainings import assert_alike, headstrong, moved, procedural, tiny, transform, transformed
 
 
 def same(one: dict[str, torch.Tensor], other: dict[str, torch.Tensor]) -> bool:
@@ -132,14 +104,6 @@ def test_dropped_paths_too_resume_bit_for_bit(tmp_path: Path) -> None:
 def test_forward_passes_of_parts_equal_one_of_the_whole_batch(tmp_path: Path) -> None:
     whole, parts = transform(tmp_path / "whole"), transform(tmp_path / "parts", "batch.micro=4")
     assert_alike(whole, parts)
-
-
-def assert_alike(one: dict[str, torch.Tensor], other: dict[str, torch.Tensor]) -> None:
-    """Weights that moved, and differ by nothing but the order of sums."""
-    start = tiny(procedural()).state_dict()
-    assert sum(float((one[name] - start[name]).abs().sum()) for name in one) > 1
-    for name, tensor in one.items():
-        torch.testing.assert_close(tensor, other[name], atol=1e-6, rtol=0)
 
 
 def test_a_signal_ends_the_run_after_its_batch_and_the_same_call_goes_on(tmp_path: Path) -> None:
@@ -243,18 +207,10 @@ def test_statistics_are_fixed_once_the_run_settles(tmp_path: Path) -> None:
 
 
 def test_only_what_a_system_trains_moves(tmp_path: Path) -> None:
-    def partly(recipe: Recipe) -> OSTrack:
-        system = tiny(recipe)
-        assert isinstance(system, OSTrack)
-        system.trainable = lambda: OSTrack.trainable(system)[:1]  # type: ignore[method-assign]
-        return system
-
     before = tiny(transformed()).state_dict()
-    training = Training(transformed(), tmp_path, hooks=Hooks(build=partly))
+    training = Training(transformed(), tmp_path, hooks=Hooks(build=headstrong))
     list(training.run())
-    after = training.system.state_dict()
-    moved = {name.partition(".")[0] for name in before if not torch.equal(before[name], after[name])}
-    assert moved == {"head"}
+    assert moved(before, training.system.state_dict()) == {"head"}
 
 
 def test_crops_that_a_system_cannot_take_are_refused() -> None:
@@ -308,10 +264,3 @@ def test_a_log_forgets_what_came_after_the_checkpoint_and_takes_new_columns(tmp_
     table.log(80, {"loss": 1.0, "overlap": 0.25})
     table.log(100, {"loss": 0.5})
     assert path.read_text() == "batch,loss,overlap\n20,3,\n40,2,\n60,1.5,\n80,1,0.25\n100,0.5,\n"
-
-
-def test_two_processes_equal_one(pair: tuple[list[subprocess.Popen[bytes]], Path], tmp_path: Path) -> None:
-    workers, folder = pair
-    one = transform(tmp_path)
-    assert [worker.wait(60) for worker in workers] == [0, 0]
-    assert_alike(one, torch.load(folder / "checkpoint.pt", weights_only=True)["system"])

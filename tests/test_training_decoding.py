@@ -121,6 +121,13 @@ def test_a_broken_image_is_named(ending: str, tmp_path: Path) -> None:
         Stored(tmp_path / "none").read()
 
 
+def test_a_broken_head_is_told_as_a_broken_image() -> None:
+    data = bytearray(COLOURS["420"])
+    data[data.index(b"\xff\xc0") + 11] = 0
+    with pytest.raises(SourceError, match="head cannot be decoded"):
+        cut(bytes(data), Crop(0, 0, 60, 32), "head")
+
+
 def test_senses_show_the_same_window(tmp_path: Path) -> None:
     """Thermal of half the size, 16-bit depth, and no events at all."""
     rgb, warm, depth = picture(), picture()[::2, ::2, 1], np.arange(WIDTH * HEIGHT, dtype=np.uint16).reshape(HEIGHT, -1)

@@ -17,12 +17,14 @@ from tectum.cli.main import Commands
 from tectum.errors import TectumError
 from tectum.frames import Modality
 from tectum.systems.base import Crops
+from tectum.training.jpeg import header
 from tectum.training.recorded import Recorded
 from tectum.training.sharding import write_shards
 from tectum.training.shards import Shards
 from tectum.training.videos import Clips, FolderClips, Videos
 from tests.footage import write_lasher
 
+pytest.importorskip("numba", reason="pip install 'tectum[train]' brings what puts restart markers into JPEGs")
 webdataset = pytest.importorskip("webdataset", reason="pip install 'tectum[train]' brings the reader of shards")
 
 BOTH = (Modality.RGB, Modality.THERMAL)
@@ -86,6 +88,23 @@ def test_shards_give_the_pairs_of_folders(root: Path, shards: Path, tmp_path: Pa
     assert read[1].images[Modality.THERMAL].stored(2) is None
     assert_equal(folders, read)
     assert_equal(folders, pickle.loads(pickle.dumps(read)))
+
+
+def test_jpegs_in_shards_can_be_entered_at_any_row_unless_they_are_to_stay(
+    root: Path, shards: Path, tmp_path: Path
+) -> None:
+    kept = FolderClips(_plain(), root, None)[0].images[Modality.RGB].stored(0)
+    assert kept is not None
+    written = kept.read()
+    for restarts, folder in ((True, shards), (False, tmp_path / "plain")):
+        if not restarts:
+            shard(root, folder, "--no-restarts")
+        stored = Shards(folder, tmp_path)[0].images[Modality.RGB].stored(0)
+        assert stored is not None
+        data = stored.read()
+        head = header(data)
+        assert head is not None
+        assert (data != written, head.band > 0) == (restarts, restarts)
 
 
 def test_shards_are_streamed_from_an_address_once(root: Path, shards: Path, tmp_path: Path) -> None:

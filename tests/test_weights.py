@@ -27,6 +27,7 @@ from tectum.networks.vit import ViTConfig, resize_positions
 from tectum.systems.base import System
 from tectum.systems.duo import Duo, DuoConfig
 from tectum.systems.ostrack import OSTrack, OSTrackConfig
+from tectum.weights import files
 
 VIT = ViTConfig(template_size=64, search_size=128, width=32, depth=2, heads=2)
 CONFIG = OSTrackConfig(vit=VIT, head=16)
@@ -274,6 +275,16 @@ def test_an_older_network_of_the_same_name_is_told_apart(tmp_path: Path) -> None
     path = weights.save(OSTrack(LARGER), tmp_path / "w.safetensors", "ostrack-s")
     with pytest.raises(WeightsError, match="of another shape than this Tectum builds"):
         weights.load("ostrack-s", path)
+
+
+def test_bundled_weights_may_be_made_for_a_second_sense(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(files, "__file__", str(tmp_path / "files.py"))
+    for name in ("nano", "duo-s-thermal", "duo-s-event"):
+        (tmp_path / f"{name}.safetensors").touch()
+    found = [files.bundled("nano", "depth"), files.bundled("duo-s"), files.bundled("duo-s", Modality.EVENT)]
+    assert [path.stem for path in found] == ["nano", "duo-s-thermal", "duo-s-event"]
+    with pytest.raises(WeightsError, match="No weights of 'duo-s' come"):
+        files.bundled("duo-s", "depth")
 
 
 def test_presets_without_bundled_weights_say_what_to_do() -> None:

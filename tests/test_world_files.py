@@ -140,9 +140,9 @@ def test_world_bench_renders_only_what_is_missing(tmp_path: Path) -> None:
             (tmp_path / entry.split / entry.name).mkdir(parents=True)
     assert list(missing(tmp_path)) == [ENTRIES[14]]
     assert list(missing(tmp_path, ("rgb", "rgbl"))) == []
-    begun: list[str] = []
-    render_bench(tmp_path, ("rgb",), begun=lambda entry: begun.append(entry.name))
-    assert begun == []
+    rendered: list[None] = []
+    render_bench(tmp_path, ("rgb", "rgbl"), lambda: rendered.append(None))
+    assert rendered == []
 
 
 @pytest.mark.slow
@@ -152,7 +152,7 @@ def test_a_sequence_of_world_bench_is_read_as_it_was_planned(tmp_path: Path) -> 
         if entry != wanted:
             (tmp_path / entry.split / entry.name).mkdir(parents=True)
     render_bench(tmp_path)
-    sequence = find("plain").sequence(tmp_path / wanted.split, wanted.name)
+    sequence = find("world-bench").sequence(tmp_path, wanted.name)
     assert sequence.recording.length == LENGTH
     assert "LI" in sequence.attributes
     assert {frozenset(frame.images) for frame in sequence.recording} == {SPLITS["rgbt"]}

@@ -12,8 +12,10 @@ from tectum.networks.vit import ViTConfig
 from tectum.systems.base import System
 from tectum.systems.ostrack import OSTrack, OSTrackConfig
 from tectum.training.loop import Hooks, Training
+from tectum.training.parallel import local
 from tectum.training.recipe import Recipe
 from tectum.training.recipe_file import read_recipe
+from tectum.weights import save
 
 WORLD = [
     "data.clips.share=0",
@@ -51,9 +53,64 @@ def transformed(*changes: str) -> Recipe:
     return replace(recipe, crops=type(recipe.crops)(), system="ostrack-b256")
 
 
-def transform(folder: Path, *changes: str) -> dict[str, torch.Tensor]:
-    """Trains `tiny`, without anything drawn at random in the network, and returns its weights."""
-    training = Training(transformed(*changes), folder, hooks=Hooks(build=partial(tiny, drop_path=0.0)))
+STEADY = Hooks(build=partial(tiny, drop_path=0.0))
+"""Builds `tiny` without anything drawn at random in it."""
+
+
+def finished(training: Training) -> Training:
+    """Trains to the recipe's end."""
     for _ in training.run():
         pass
-    return training.system.state_dict()
+    return training
+
+
+def transform(folder: Path, *changes: str) -> dict[str, torch.Tensor]:
+    """Trains `tiny`, without anything drawn at random in the network, and returns its weights."""
+    return finished(Training(transformed(*changes), folder, hooks=STEADY)).system.state_dict()
+
+
+def headstrong(recipe: Recipe) -> System:
+    """`tiny` with all but its head frozen."""
+    system = tiny(recipe, drop_path=0.0)
+    assert isinstance(system, OSTrack)
+    system.trainable = lambda: OSTrack.trainable(system)[:1]  # type: ignore[method-assign]
+    return system
+
+
+def mixed(folder: Path, strategy: str) -> Training:
+    """Trains `nano` with all that a run can have; which senses are shown changes from batch to batch."""
+    recipe = procedural(
+        *("batch.size=4", "batch.group=1", "batch.micro=1", "schedule.samples=16", "schedule.epochs=1"),
+        *("crops.template_size=32", "crops.search_size=64", "validation.every=1", f"strategy={strategy}"),
+        *("senses={rgb: 0.5, rgb+depth: 0.5}", "optim.ema=0.5", "optim.settle=0.5", "optim.clip=0.1"),
+    )
+    return finished(Training(recipe, folder, hooks=Hooks(keep=partial(save, preset="nano", half=False))))
+
+
+def divided(folder: Path) -> None:
+    """What each of two processes that train together does, in folders of the same names."""
+    for strategy in ("ddp", "fsdp"):
+        transform(folder / strategy, f"strategy={strategy}")
+        training = mixed(folder / f"nano-{strategy}", strategy)
+        weights = list(training.system.parameters())
+        kept = sum(local(weight).numel() for weight in weights) / sum(weight.numel() for weight in weights)
+        assert abs(kept - (1 if strategy == "ddp" else 0.5)) < 0.02
+        for single in (weight for weight in weights if weight.dim() == 0):
+            assert training.fabric.all_gather(single.detach()).unique().numel() == 1
+        steps = Training(transformed(f"strategy={strategy}"), folder / "changing", hooks=STEADY).run()
+        next(steps)
+        steps.close()
+    finished(Training(transformed("strategy=fsdp"), folder / "frozen", hooks=Hooks(build=headstrong)))
+
+
+def moved(one: dict[str, torch.Tensor], other: dict[str, torch.Tensor]) -> set[str]:
+    """The parts of a system whose weights differ."""
+    return {name.partition(".")[0] for name in one if not torch.equal(one[name], other[name])}
+
+
+def assert_alike(one: dict[str, torch.Tensor], other: dict[str, torch.Tensor]) -> None:
+    """Weights that moved, and differ by nothing but the order of sums."""
+    start = tiny(procedural()).state_dict()
+    assert sum(float((one[name] - start[name]).abs().sum()) for name in one) > 1
+    for name, tensor in one.items():
+        torch.testing.assert_close(tensor, other[name], atol=1e-6, rtol=0)

@@ -2,22 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-
-from filelock import FileLock
 
 from tectum.ablation.table import Measure
 from tectum.benchmarks import find
 from tectum.benchmarks.base import Benchmark
+from tectum.benchmarks.worldbench import WorldBench
 from tectum.errors import RecipeError, TectumError
 from tectum.evaluation.conventions import convention
 from tectum.evaluation.jobs import Job, plan
-from tectum.world.bench import LENGTH, SPLITS, bench_folder, missing, render_bench
-
-WORLD_BENCH = "world-bench"
-"""The benchmark that is rendered on demand."""
+from tectum.world.bench import LENGTH, bench_folder, chosen_splits, missing, render_bench
 
 
 @dataclass(frozen=True)
@@ -27,7 +23,7 @@ class Place:
     Attributes:
         name: in words, such as `world-bench rgbt`.
         folder: the name of the folder of its results in that of a run.
-        benchmark: in whose layout they lie.
+        benchmark: that they are of.
         root: the folder that they lie in.
         split: which of them.
         jobs: one for each that can be tracked.
@@ -86,20 +82,9 @@ def open_places(
     """
     splits = _splits(measures)
     if splits:
-        _render(splits, advanced)
+        render_bench(splits=splits, advanced=advanced)
     by_folder = {measure.folder: measure for measure in measures}
     return tuple(_open(measure, data) for measure in by_folder.values())
-
-
-def _render(splits: tuple[str, ...], advanced: Callable[[], None] | None) -> None:
-    """Renders what is missing; of two invocations at once, one waits for the other."""
-    path = bench_folder().with_suffix(".lock")
-    try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        with FileLock(path):
-            render_bench(splits=splits, advanced=advanced)
-    except OSError as error:
-        raise TectumError(f"{WORLD_BENCH} cannot be rendered into {path.parent} ({error.strerror}).") from None
 
 
 def _open(measure: Measure, data: Path | None) -> Place:
@@ -114,12 +99,10 @@ def _open(measure: Measure, data: Path | None) -> Place:
 
 def _located(measure: Measure, data: Path | None) -> tuple[Benchmark, Path, str]:
     """The benchmark, its folder and its split."""
-    if measure.benchmark == WORLD_BENCH:
-        if measure.split not in SPLITS:
-            raise RecipeError(f"A measure on {WORLD_BENCH} needs a split: one of {', '.join(SPLITS)}.")
-        plain = find("plain")
-        return plain, bench_folder() / measure.split, plain.split
     benchmark = find(measure.benchmark)
+    if _is_rendered(measure):
+        chosen_splits(measure.split)
+        return benchmark, bench_folder(), measure.split or benchmark.split
     if measure.root is None:
         raise RecipeError(f"A measure on {benchmark.title} needs root, the folder in which it lies.")
     root = Path(measure.root) if data is None else data / measure.root
@@ -131,10 +114,11 @@ def _located(measure: Measure, data: Path | None) -> tuple[Benchmark, Path, str]
 
 
 def _splits(measures: Sequence[Measure]) -> tuple[str, ...]:
-    return tuple(dict.fromkeys(_world_splits(measures)))
+    """The splits to render."""
+    rendered = (chosen_splits(measure.split) for measure in measures if _is_rendered(measure))
+    return tuple(dict.fromkeys(split for splits in rendered for split in splits))
 
 
-def _world_splits(measures: Sequence[Measure]) -> Iterator[str]:
-    for measure in measures:
-        if measure.benchmark == WORLD_BENCH and measure.split is not None:
-            yield measure.split
+def _is_rendered(measure: Measure) -> bool:
+    """Whether the sequences are rendered on demand."""
+    return measure.root is None and isinstance(find(measure.benchmark), WorldBench)

@@ -26,6 +26,7 @@ from tectum.benchmarks.trackingnet import TrackingNet
 from tectum.benchmarks.visevent import VisEvent
 from tectum.benchmarks.votrgbd2022 import VOTRGBD2022
 from tectum.benchmarks.vtuav import VTUAV
+from tectum.benchmarks.worldbench import WorldBench
 from tectum.benchmarks.youtubebb import YouTubeBB
 from tectum.errors import UnknownNameError
 
@@ -50,6 +51,7 @@ _KNOWN: tuple[Benchmark, ...] = (
     TrackingNet(),
     ImageNetVID(),
     YouTubeBB(),
+    WorldBench(),
     Plain(),
 )
 

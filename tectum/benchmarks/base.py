@@ -145,6 +145,14 @@ class Benchmark(ABC):
             raise UnknownNameError(f"{self.title} has no split '{wanted}': use one of {known}.")
         return self.lists.splits[wanted]
 
+    def version(self, root: Path) -> str:
+        """What tells the images there from others of the same names; empty for all but a benchmark that is rendered.
+
+        Raises:
+            BenchmarkError: if a rendered benchmark is not there.
+        """
+        return ""
+
     def attributes(self, root: Path) -> Mapping[str, frozenset[str]]:
         """For each attribute, in the official order, the sequences that have it; empty where none are published."""
         return self.lists.attributes

@@ -91,6 +91,9 @@ def shard(
     out: Annotated[Path, typer.Argument(help="Folder for the shards.")],
     split: Annotated[str, typer.Option(help="Which split.")] = "train",
     size: Annotated[int, typer.Option(help="Megabytes in a shard.", min=1)] = 1024,
+    restarts: Annotated[
+        bool, typer.Option(help="Put restart markers into JPEGs, without loss: crops are then read sooner.")
+    ] = True,
     quiet: Annotated[bool, typer.Option("--quiet", help="No progress bar.")] = False,
 ) -> None:
     """Store a split's sequences in a few large files, with checksums, for disks and stores slow with small ones."""
@@ -104,7 +107,7 @@ def shard(
     clips = FolderClips(find(benchmark), root, split)
     console = Console(stderr=True)
     hidden = quiet or not console.is_terminal
-    written = write_shards(clips, out, size << 20)
+    written = write_shards(clips, out, size << 20, restarts)
     bar = track(written, clips.name, len(clips), console=console, transient=True, disable=hidden)
     typer.echo(f"{sum(1 for _ in bar)} sequences of {clips.name} are in {out}")
 

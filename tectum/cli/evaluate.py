@@ -31,7 +31,9 @@ SHOWN = 10
 def evaluate(
     preset: Annotated[str, typer.Argument(help="Which tracker, such as nano or ostrack-b256.")],
     benchmark: Annotated[str, typer.Argument(help="Which benchmark, such as lasher; plain for your own recordings.")],
-    root: Annotated[Path, typer.Option(help="The folder of the benchmark's download.", show_default=False)],
+    root: Annotated[
+        Path | None, typer.Option(help="The folder of its download; world-bench is rendered.", show_default=False)
+    ] = None,
     split: Annotated[str | None, typer.Option(help="Which sequences; the ones usually scored by default.")] = None,
     out: Annotated[
         Path | None, typer.Option(help="The folder for results; evaluations/PRESET-BENCHMARK by default.")
@@ -54,6 +56,7 @@ def evaluate(
         int, typer.Option(min=1, help="How often each sequence is tracked; more than once for trackers left to chance.")
     ] = 1,
     convention: Annotated[str | None, typer.Option(help="How to score; as the benchmark does by default.")] = None,
+    attributes: Annotated[bool, typer.Option("--attributes", help="Add a table by attribute.")] = False,
     strict: Annotated[
         bool, typer.Option("--strict", help="Exit with 2 if any sequence could not be tracked or scored.")
     ] = False,
@@ -77,22 +80,24 @@ def evaluate(
     conventions.convention(convention or chosen.convention)
     sense = second or _second_sense(chosen)
     file, digest = _weights(preset, weights)
+    policy, tracker = MissingPolicy.of(missing), partial(load, preset, weights, sense, device, missing)
+    if engine == "local":
+        # A mistake is told before anything is written; on a cluster, this machine may lack the device.
+        tracker()
+    root = root or _rendered_root(chosen, split, quiet)
     config = Config(
         preset=preset,
         weights=digest,
         second=sense or "",
-        missing=MissingPolicy.of(missing),
+        missing=policy,
         device=device.partition(":")[0],
         batch=batch,
         benchmark=chosen.name,
         split=split or chosen.split,
         repetitions=repetitions,
+        version=chosen.version(root),
     )
     jobs, problems = plan(chosen, root, config.split, config.repetitions)
-    tracker = partial(load, preset, weights, sense, device, missing)
-    if engine == "local":
-        # A mistake is told before anything is written; on a cluster, this machine may lack the device.
-        tracker()
     place = out or Path("evaluations") / f"{preset}-{chosen.name}"
     folder = RunFolder(place, config, {"weights": str(file), "root": str(root)})
     folder.enter(jobs)
@@ -101,9 +106,20 @@ def evaluate(
     run = Evaluation(folder, jobs, crew, batch, say=_warn)
     run.problems.extend(problems)
     _track(run, f"{preset} on {chosen.title}", quiet)
-    fine = no_score or _score(run, chosen, root, convention, quiet)
+    fine = no_score or _score(run, chosen, root, convention, attributes, quiet)
     if strict and (run.problems or not fine):
         raise typer.Exit(2)
+
+
+def _rendered_root(benchmark: Benchmark, split: str | None, quiet: bool) -> Path:
+    """Where a benchmark lies that is rendered."""
+    from tectum.cli.world import rendered_root
+    from tectum.errors import BenchmarkError
+
+    root = rendered_root(benchmark, split, quiet)
+    if root is None:
+        raise BenchmarkError(f"{benchmark.title} is not rendered but downloaded: name its folder with --root.")
+    return root
 
 
 def _second_sense(benchmark: Benchmark) -> str | None:
@@ -225,7 +241,9 @@ def _report(run: Evaluation, quiet: bool) -> None:
         typer.echo(f"{standing.complete} of {standing.jobs} {_counted(run)} are in {run.folder.path}.")
 
 
-def _score(run: Evaluation, benchmark: Benchmark, root: Path, convention: str | None, quiet: bool) -> bool:
+def _score(
+    run: Evaluation, benchmark: Benchmark, root: Path, convention: str | None, attributes: bool, quiet: bool
+) -> bool:
     """Prints the scores of what is there; returns whether nothing was wrong but what the run has said."""
     from dataclasses import replace
 
@@ -247,7 +265,7 @@ def _score(run: Evaluation, benchmark: Benchmark, root: Path, convention: str | 
         return False
     said = {problem.sequence for problem in run.problems}
     fresh = [each for each in board.problems if not said.issuperset(each.sequences or (each.sequence,))]
-    boards.Showing().show(board, boards.draw(board, DRAWS, seed=0))
+    boards.Showing(attributes=attributes).show(board, boards.draw(board, DRAWS, seed=0))
     boards.warn(replace(board, problems=tuple(fresh)), quiet)
     return not fresh
 

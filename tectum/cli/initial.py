@@ -45,7 +45,7 @@ def named_weights(recipe: Recipe, data: Path | None) -> Start | None:
     if wanted.weights is None:
         return None
     is_file = Path(wanted.weights).suffix != ""
-    path = readable((data or Path()) / wanted.weights if is_file else bundled(wanted.weights))
+    path = readable((data or Path()) / wanted.weights if is_file else bundled(wanted.weights, recipe.second))
     with path.open("rb") as file:
         digest = hashlib.file_digest(file, "sha256").hexdigest()
     if wanted.sha256 is not None and digest != wanted.sha256:
@@ -61,20 +61,23 @@ def initial_system(recipe: Recipe, start: Start | None) -> System:
 
     Args:
         recipe: says which system.
-        start: weights of the very system, of one that fits it, or of a plain ViT for its transformers.
+        start: weights of the very system, of one that it grew from, or of a plain ViT for its transformers.
 
     Raises:
         WeightsError: if the weights do not fit.
     """
     from tectum.systems.catalogue import build
-    from tectum.weights import load, read_published
+    from tectum.weights import from_published, load, read_published
+    from tectum.weights.files import FORMAT, read_metadata
     from tectum.weights.foundation import is_foundation, start_from
 
     system = build(recipe.system, recipe.second)
     if start is None:
         return system
     tensors = read_published(start.path)
-    if not is_foundation(tensors):
+    if is_foundation(tensors):
+        start_from(system, tensors, start.path)
+        return system
+    if read_metadata(start.path).get(FORMAT) == recipe.system:
         return load(recipe.system, start.path, recipe.second).train()
-    start_from(system, tensors, start.path)
-    return system
+    return from_published(recipe.system, tensors, recipe.second, origin=str(start.path), start=True)

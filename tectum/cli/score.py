@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 if TYPE_CHECKING:
+    from tectum.benchmarks.base import Benchmark
     from tectum.evaluation.protocol import Form
 
 FAULTY = 2
@@ -45,12 +46,16 @@ def score(
     quiet: Annotated[bool, typer.Option("--quiet", "-q", help="Print scores and warnings only.")] = False,
 ) -> None:
     """Score trackers' results files on a benchmark, side by side."""
+    from tectum.benchmarks import find
     from tectum.cli import boards
     from tectum.evaluation.scoring import score as score_files
 
+    chosen = find(benchmark)
     showing = boards.Showing("json" if as_json else format_, sequences, attributes)
     board = score_files(
-        *(benchmark, _one_root(root, annotations), _trackers(results)),
+        chosen,
+        _one_root(root, annotations) or _rendered_root(chosen, split, quiet),
+        _trackers(results),
         split=split,
         convention=convention,
         form=_form(form),
@@ -66,19 +71,27 @@ def score(
         raise typer.Exit(FAULTY)
 
 
-def _one_root(root: Path | None, annotations: Path | None) -> Path:
-    """Where the ground truth is."""
+def _one_root(root: Path | None, annotations: Path | None) -> Path | None:
+    """Where the ground truth is, if either option says so."""
     from tectum.errors import BenchmarkError
 
     if root is not None and annotations is not None:
         raise BenchmarkError(f"Both --root {root} and --annotations {annotations} are given: leave one of them out.")
-    given = root or annotations
-    if given is None:
+    return root or annotations
+
+
+def _rendered_root(benchmark: Benchmark, split: str | None, quiet: bool) -> Path:
+    """Where the ground truth of a benchmark is that is rendered."""
+    from tectum.cli.world import rendered_root
+    from tectum.errors import BenchmarkError
+
+    root = rendered_root(benchmark, split, quiet)
+    if root is None:
         raise BenchmarkError(
             "There is no ground truth to score against: name the benchmark's download with --root, or a folder with "
             "its annotations only with --annotations."
         )
-    return given
+    return root
 
 
 def _trackers(results: Sequence[str]) -> dict[str, Path]:

@@ -12,13 +12,10 @@ if TYPE_CHECKING:
     from tectum.evaluation.passes import Pass
     from tectum.frames import Modality
     from tectum.systems.base import System
-    from tectum.training.recipe import Recipe
-
-WORLD_BENCH = "world-bench"
-"""The benchmark that is rendered on demand."""
+    from tectum.training.recipe import Recipe, Validation
 
 READING = "rgbl"
-"""Its split for systems that read, which is scored only where it is named."""
+"""The split of world-bench for systems that read, which is scored only where it is named."""
 
 SIDE_BY_SIDE = 8
 """Sequences in lockstep on a GPU."""
@@ -51,48 +48,63 @@ def validator(recipe: Recipe, data: Path | None, device: str) -> Callable[[Syste
 
     Raises:
         RecipeError: if the benchmark needs a folder that the recipe does not name.
-        UnknownNameError: if there is no such benchmark.
+        UnknownNameError: if there is no such benchmark, or no such split of one that is rendered.
     """
+    from tectum.benchmarks import find
+
     wanted, batch = recipe.validation, 1 if device == "cpu" else SIDE_BY_SIDE
-    known = () if wanted.benchmark in (None, WORLD_BENCH) else (_downloaded(recipe, data),)
+    if wanted.benchmark is None:
+        return lambda system: {}
+    benchmark = find(wanted.benchmark)
+    root = _root(benchmark, wanted, data)
 
     def validate(system: System) -> dict[str, float]:
-        tests = _rendered(system, wanted.split, data, wanted.root) if wanted.benchmark == WORLD_BENCH else known
+        tests = _tests(benchmark, wanted.split, root, system)
         return {name: value for test in tests for name, value in _scores(test, system, device, batch).items()}
 
     return validate
 
 
-def _downloaded(recipe: Recipe, data: Path | None) -> Test:
-    """The test on a benchmark that lies in a folder."""
-    from tectum.benchmarks import find
+def _root(benchmark: Benchmark, wanted: Validation, data: Path | None) -> Path | None:
+    """The folder of a benchmark; `None` if it is to be rendered."""
+    from tectum.benchmarks.worldbench import WorldBench
     from tectum.errors import RecipeError
+    from tectum.world.bench import chosen_splits
 
-    wanted = recipe.validation
-    benchmark = find(str(wanted.benchmark))
-    if wanted.root is None:
+    if wanted.root is not None:
+        return (data or Path()) / wanted.root
+    if not isinstance(benchmark, WorldBench):
         raise RecipeError(f"The recipe validates on {benchmark.title}: say with validation.root where it lies.")
-    name = "/".join(filter(None, (benchmark.name, wanted.split)))
-    return Test(name, benchmark, (data or Path()) / wanted.root, wanted.split)
+    chosen_splits(wanted.split)
+    return None
 
 
-def _rendered(system: System, split: str | None, data: Path | None, root: str | None) -> list[Test]:
-    """The tests on the procedural benchmark, whose sequences are rendered once."""
+def _tests(benchmark: Benchmark, split: str | None, root: Path | None, system: System) -> list[Test]:
+    """What to track: a split or, where none is named of world-bench, each of the pairings that a system sees."""
+    from tectum.benchmarks.worldbench import WorldBench
+    from tectum.world.bench import SPLITS
+
+    splits: list[str | None] = [split]
+    if isinstance(benchmark, WorldBench) and split is None:
+        splits = [name for name in SPLITS if name != READING and _sees(system, SPLITS[name])]
+    return [
+        Test("/".join(filter(None, (benchmark.name, each))), benchmark, root or _rendered(benchmark, each), each)
+        for each in splits
+    ]
+
+
+def _rendered(benchmark: Benchmark, split: str | None) -> Path:
+    """The folder of a benchmark whose sequences are rendered once, without a bar: the training has one."""
     import typer
 
-    from tectum.benchmarks import find
-    from tectum.errors import UnknownNameError
-    from tectum.world.bench import SPLITS, bench_folder, missing, render_bench
+    from tectum.cli.world import rendered_root
+    from tectum.world.bench import bench_folder, chosen_splits, missing
 
-    if split is not None and split not in SPLITS:
-        raise UnknownNameError(f"There is no split '{split}' of {WORLD_BENCH}: use one of {', '.join(SPLITS)}.")
-    folder = None if root is None else (data or Path()) / root
-    splits = (split,) if split else tuple(name for name in SPLITS if name != READING and _sees(system, SPLITS[name]))
-    left = len(list(missing(folder or bench_folder(), splits)))
-    if left:
-        typer.echo(f"{left} sequences of {WORLD_BENCH} are rendered, which is done once", err=True)
-    rendered = render_bench(folder, splits)
-    return [Test(f"{WORLD_BENCH}/{name}", find("plain"), rendered / name) for name in splits]
+    if left := sum(1 for _ in missing(bench_folder(), chosen_splits(split))):
+        typer.echo(f"{left} sequences of {benchmark.title} are rendered, which is done once", err=True)
+    root = rendered_root(benchmark, split, quiet=True)
+    assert root is not None
+    return root
 
 
 def _sees(system: System, senses: frozenset[Modality]) -> bool:

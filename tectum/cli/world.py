@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 if TYPE_CHECKING:
+    from tectum.benchmarks.base import Benchmark
     from tectum.frames import Modality
     from tectum.geometry import Image
     from tectum.world.scene import Scene
@@ -59,21 +60,16 @@ def bench(
         Path | None, typer.Option(help="The folder for the benchmark.", show_default="a folder of the cache")
     ] = None,
     split: Annotated[
-        list[str] | None, typer.Option(metavar="rgb|rgbt|rgbd|rgbe|rgbl", help="Which; may be given again; all if not.")
+        list[str] | None,
+        typer.Option(metavar="rgb|rgbt|rgbd|rgbe|rgbl|all", help="Which; may be given again; all if not."),
     ] = None,
     quiet: Annotated[bool, typer.Option("--quiet", "-q", help="No progress bar.")] = False,
 ) -> None:
     """Render world-bench, sixty fixed sequences; what is there already is kept."""
-    from tectum.errors import UnknownNameError
-    from tectum.world.bench import LENGTH, SPLITS, bench_folder, missing, render_bench
+    from tectum.world.bench import ALL, bench_folder, chosen_splits
 
-    splits = tuple(split or SPLITS)
-    if unknown := set(splits) - set(SPLITS):
-        raise UnknownNameError(f"world-bench has no split '{min(unknown)}': use one of {', '.join(SPLITS)}.")
-    root = out or bench_folder()
-    with _bar(LENGTH * len(list(missing(root, splits))), quiet) as advance:
-        render_bench(root, splits, advanced=lambda: advance(1))
-    typer.echo(f"world-bench: {root}")
+    splits = tuple(each for name in split or [ALL] for each in chosen_splits(name))
+    typer.echo(f"world-bench: {_rendered(out or bench_folder(), splits, quiet)}")
 
 
 @world.command("show")
@@ -101,6 +97,32 @@ def show(
     typer.echo(f"{scene.name}: {scene.text}")
     typer.echo(f"attributes: {' '.join(sorted(scene.attributes))}")
     typer.echo(f"In {sheet.save(out)}")
+
+
+def rendered_root(benchmark: Benchmark, split: str | None, quiet: bool = False) -> Path | None:
+    """The folder of a benchmark that needs no download, once a split is rendered there; `None` for all others.
+
+    Args:
+        benchmark: any.
+        split: which sequences; all by default.
+        quiet: whether to show no progress bar.
+
+    Raises:
+        UnknownNameError: if there is no such split.
+        BenchmarkError: if the files cannot be written.
+    """
+    from tectum.benchmarks.worldbench import WorldBench
+    from tectum.world.bench import bench_folder, chosen_splits
+
+    return _rendered(bench_folder(), chosen_splits(split), quiet) if isinstance(benchmark, WorldBench) else None
+
+
+def _rendered(root: Path, splits: tuple[str, ...], quiet: bool) -> Path:
+    """Renders what a folder lacks of some splits of world-bench, behind a bar, and returns the folder."""
+    from tectum.world.bench import LENGTH, missing, render_bench
+
+    with _bar(LENGTH * sum(1 for _ in missing(root, splits)), quiet) as advance:
+        return render_bench(root, splits, lambda: advance(1))
 
 
 def _drawn(scene: Scene, index: int) -> Image:

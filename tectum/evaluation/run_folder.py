@@ -45,6 +45,7 @@ class Config:
         benchmark: its name.
         split: which sequences.
         repetitions: how often each is tracked.
+        version: of a benchmark that is rendered; empty for others.
     """
 
     preset: str
@@ -56,6 +57,7 @@ class Config:
     benchmark: str
     split: str
     repetitions: int
+    version: str = ""
 
 
 class RunFolder:
@@ -249,6 +251,13 @@ def _read_record(path: Path) -> dict[str, Any]:
     if not isinstance(record, dict) or not isinstance(record.get("config", {}), dict):
         raise TectumError(f"{path} is damaged: remove it with the rest of the folder, or give another folder by --out.")
     return record
+
+
+def recorded_version(folder: Path) -> str:
+    """The version of the benchmark that a folder's results are of; empty where no record says."""
+    with suppress(TectumError, OSError):
+        return str(_read_record(folder / RECORD).get("config", {}).get("version", ""))
+    return ""
 
 
 def _versions() -> dict[str, str]:

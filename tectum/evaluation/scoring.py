@@ -17,6 +17,7 @@ from tectum.evaluation.board import Board, Card, Problem
 from tectum.evaluation.conventions import convention as find_convention
 from tectum.evaluation.protocol import Form, Protocol, Run, Tally
 from tectum.evaluation.results import SHOWN, read_results
+from tectum.evaluation.run_folder import recorded_version
 
 
 def score(
@@ -52,7 +53,7 @@ def score(
     root, protocol = Path(root), find_convention(convention or held.convention)
     wanted = split or held.split
     truths, problems = read_truths(held, root, split)
-    scorer = _Scorer(held, protocol, truths, form)
+    scorer = _Scorer(held, protocol, truths, form, held.version(root))
     cards = [card for name, folder in trackers.items() if (card := scorer.card(name, Path(folder))) is not None]
     if not cards:
         raise ResultError(_nothing([problem.sentence for problem in scorer.problems]))
@@ -142,6 +143,7 @@ class _Scorer:
     protocol: Protocol
     truths: Sequence[Truth]
     form: Form | None
+    version: str
     problems: list[Problem] = field(default_factory=list)
     notices: list[str] = field(default_factory=list)
 
@@ -156,6 +158,7 @@ class _Scorer:
                 form=self.form,
                 abstains=self.protocol.abstains,
             )
+            _refuse_other_version(results.folder, self.version, self.benchmark)
         except ResultError as error:
             self.problems.append(Problem(str(error), tracker))
             return None
@@ -185,6 +188,16 @@ class _Scorer:
             self.problems.append(Problem(f"{error} {truth.name} is left out.", tracker, truth.name))
             return False
         return True
+
+
+def _refuse_other_version(folder: Path, version: str, benchmark: Benchmark) -> None:
+    """Raises if results are known to be of other images than the truth."""
+    other = recorded_version(folder) if version else ""
+    if other not in ("", version):
+        raise ResultError(
+            f"The results in {folder} are of version {other} of {benchmark.title}, but they would be scored on version "
+            f"{version}: run the tracker again, or name the folder of version {other} with --root."
+        )
 
 
 def _foreign(benchmark: Benchmark, protocol: Protocol) -> list[str]:

@@ -87,35 +87,33 @@ def sequence_table(board: Board, key: str) -> Table:
 
 
 def attribute_table(board: Board, key: str) -> Table:
-    """Every tracker's score over the sequences of each attribute, in percent.
+    """Every tracker's score over the sequences of each attribute, in percent; all scores of a tracker that is alone.
 
     Args:
         board: the trackers.
-        key: the score.
+        key: the score of several trackers.
 
     Raises:
         UnknownNameError: if the convention has no such score.
     """
     _check(key, board.protocol.keys)
+    alone = len(board.cards) == 1
     scores = [attribute_scores(board, card) for card in board.cards]
     rows, few = [], False
     for attribute, members in board.attributes.items():
         count = len(members.intersection(board.names))
         few = few or count < 2
-        values = [held[attribute][key] for held in scores]
-        rows.append(
-            (
-                Cell(attribute if count > 1 else f"{attribute} *"),
-                Cell(count),
-                *_cells(values, _comparable(board, values)),
-            )
-        )
-    columns = (
-        *(Column("attribute"), Column("sequences", Kind.COUNT)),
-        *(Column(card.tracker, Kind.SHARE) for card in board.cards),
-    )
+        if alone:
+            cells = [Cell(scores[0][attribute][each]) for each in board.protocol.keys]
+        else:
+            values = [held[attribute][key] for held in scores]
+            cells = _cells(values, _comparable(board, values))
+        rows.append((Cell(attribute if count > 1 else f"{attribute} *"), Cell(count), *cells))
+    heads = board.protocol.keys if alone else [card.tracker for card in board.cards]
+    columns = (Column("attribute"), Column("sequences", Kind.COUNT), *(Column(head, Kind.SHARE) for head in heads))
     mark = ("* Fewer than two sequences have this attribute.",) if few else ()
-    title = f"{_split(board)}: {key} in percent, by attribute"
+    shown = board.cards[0].tracker if alone else key
+    title = f"{_split(board)}: {shown} in percent, by attribute"
     return Table(title, columns, tuple(rows), (*mark, *_partial(board), board.protocol.says))
 
 

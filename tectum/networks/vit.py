@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from typing import TypeAlias
 
 import torch
 import torch.nn.functional as F
@@ -30,6 +32,9 @@ class ViTConfig:
         stem: channels of convolutions that each halve the image before the last one makes tokens of it; together
             they span a patch. None for one projection, as in ViT. A small network learns far faster with them
             (Xiao et al., "Early Convolutions Help Transformers See Better", NeurIPS 2021).
+        alike: whether queries and keys begin as one projection, so that attention compares like with like from the
+            start (after Trockman & Kolter, "Mimetic Initialization of Self-Attention Layers", ICML 2023). For networks
+            that start from nothing.
     """
 
     template_size: int = 128
@@ -44,6 +49,7 @@ class ViTConfig:
     keep: float = 0.7
     watch: Watch = Watch.CENTER
     stem: tuple[int, ...] = ()
+    alike: bool = False
 
     @property
     def template_side(self) -> int:
@@ -69,6 +75,11 @@ class JointTokens:
     search: Tensor
     kept: tuple[Tensor, ...] = ()
     template: Tensor | None = None
+
+
+BeforeBlock: TypeAlias = Callable[[int, Tensor, Tensor | None], Tensor]
+"""Changes tokens `B×N×C`, template first, before block number `index`; given are the number, the tokens, and which
+search tokens they hold, `B×K` (`None` for all)."""
 
 
 class PatchEmbedding(nn.Module):
@@ -114,6 +125,20 @@ class Attention(nn.Module):
         mixed = F.scaled_dot_product_attention(query, key, value)
         result: Tensor = self.proj(mixed.transpose(1, 2).flatten(2))
         return result
+
+    def compare_alike(self) -> None:
+        """Starts with one projection for queries and keys, orthonormal in each head and sharp between like tokens."""
+        width = self.qkv.in_features
+        size = width // self.heads
+        rows = torch.empty(self.heads, size, width)
+        for head in rows:
+            nn.init.orthogonal_(head, gain=(SHARPNESS * size**0.5) ** 0.5)
+        with torch.no_grad():
+            self.qkv.weight[: 2 * width] = rows.flatten(0, 1).repeat(2, 1)
+
+
+SHARPNESS = 0.7
+"""The attention's logit between two tokens over the product of their projections, where queries and keys are alike."""
 
 
 class Perceptron(nn.Module):
@@ -166,6 +191,41 @@ class Elimination:
     weights: Tensor | None = None
 
 
+def eliminate(
+    tokens: Tensor, query: Tensor, key: Tensor, elimination: Elimination | None
+) -> tuple[Tensor, Tensor | None]:
+    """Drops the search tokens that the template looks at least.
+
+    Args:
+        tokens: template tokens, then search tokens, `B×N×C`.
+        query: of an attention over them, `B×heads×N×D`.
+        key: of the same attention.
+        elimination: how to eliminate, if at all.
+
+    Returns:
+        The tokens `B×N'×C`, and which of the incoming search tokens they hold, `B×K` (`None` for all).
+    """
+    if elimination is None or elimination.keep >= 1:
+        return tokens, None
+    length = elimination.template_length
+    scores = candidate_scores(query, key, length, elimination.rows, elimination.weights)
+    survivors = best_candidates(scores.detach(), elimination.keep)
+    return torch.cat([tokens[:, :length], select(tokens[:, length:], survivors)], dim=1), survivors
+
+
+@dataclass(frozen=True)
+class Beside:
+    """What joins the two branches of a block: maps of the normalised tokens `B×N×C` that they see to `B×N×C`.
+
+    Attributes:
+        attention: joins the attention; it is given only the tokens that are wanted back.
+        perceptron: joins the perceptron.
+    """
+
+    attention: Callable[[Tensor], Tensor]
+    perceptron: Callable[[Tensor], Tensor]
+
+
 class Block(nn.Module):
     """A pre-norm transformer block with an optional elimination between attention and perceptron."""
 
@@ -178,7 +238,11 @@ class Block(nn.Module):
         self.drop_path = DropPath(drop_path)
 
     def forward(
-        self, tokens: Tensor, elimination: Elimination | None = None, first: int = 0
+        self,
+        tokens: Tensor,
+        elimination: Elimination | None = None,
+        first: int = 0,
+        beside: Beside | None = None,
     ) -> tuple[Tensor, Tensor | None]:
         """Maps tokens `B×N×C` to `B×N'×C`.
 
@@ -187,19 +251,22 @@ class Block(nn.Module):
             elimination: how to eliminate candidates, if at all.
             first: the first token that is wanted back; those before it are looked at, but not carried on. Only
                 where nothing is eliminated.
+            beside: what joins attention and perceptron, if anything.
 
         Returns:
             The tokens, and which of the incoming search tokens they hold, `B×K` (`None` for all).
         """
-        query, key, value = self.attn.project(self.norm1(tokens))
+        normed = self.norm1(tokens)
+        query, key, value = self.attn.project(normed)
         tokens = tokens[:, first:] + self.drop_path(self.attn.gather(query[:, :, first:], key, value))
-        survivors = None
-        if elimination is not None and elimination.keep < 1:
-            length = elimination.template_length
-            scores = candidate_scores(query, key, length, elimination.rows, elimination.weights)
-            survivors = best_candidates(scores.detach(), elimination.keep)
-            tokens = torch.cat([tokens[:, :length], select(tokens[:, length:], survivors)], dim=1)
-        return tokens + self.drop_path(self.mlp(self.norm2(tokens))), survivors
+        if beside is not None:
+            tokens = tokens + self.drop_path(beside.attention(normed[:, first:]))
+        tokens, survivors = eliminate(tokens, query, key, elimination)
+        normed = self.norm2(tokens)
+        tokens = tokens + self.drop_path(self.mlp(normed))
+        if beside is not None:
+            tokens = tokens + self.drop_path(beside.perceptron(normed))
+        return tokens, survivors
 
 
 class JointViT(nn.Module):
@@ -230,6 +297,9 @@ class JointViT(nn.Module):
             if isinstance(module, nn.Linear):
                 nn.init.trunc_normal_(module.weight, std=0.02)
                 nn.init.zeros_(module.bias)
+        if self.config.alike:
+            for block in self.blocks:
+                block.attn.compare_alike()  # type: ignore[union-attr, operator]
 
     def embed_template(self, image: Tensor) -> Tensor:
         """Tokens `B×Nz×C` of a template `B×3×T×T`, positions included; they stay valid for the whole track."""
@@ -248,6 +318,8 @@ class JointViT(nn.Module):
         keep: float | None = None,
         weights: Tensor | None = None,
         whole: bool = False,
+        before: BeforeBlock | None = None,
+        beside: Sequence[Beside] = (),
     ) -> JointTokens:
         """Lets template and search tokens attend to each other.
 
@@ -257,6 +329,8 @@ class JointViT(nn.Module):
             keep: share of candidates that each elimination keeps, the config's if `None`.
             weights: weights `B×Nz` of the judging template tokens, for `Watch.BOX`.
             whole: whether to answer the template's tokens too, which the last block can otherwise leave out.
+            before: what is done to the tokens before each block, if anything.
+            beside: what joins the branches of each block, if anything.
         """
         length = template.shape[1]
         elimination = Elimination(length, self.config.keep if keep is None else keep, self._rows, weights)
@@ -264,9 +338,12 @@ class JointViT(nn.Module):
         kept: list[Tensor] = []
         trims = False
         for index, block in enumerate(self.blocks):
+            if before is not None:
+                tokens = before(index, tokens, kept[-1] if kept else None)
             eliminates = index in self.config.eliminate_at
             trims = not (whole or eliminates) and index == self.config.depth - 1
-            tokens, survivors = block(tokens, elimination if eliminates else None, length if trims else 0)
+            joins = beside[index] if beside else None
+            tokens, survivors = block(tokens, elimination if eliminates else None, length if trims else 0, joins)
             if survivors is not None:
                 kept.append(kept[-1].gather(1, survivors) if kept else survivors)
         tokens = self.norm(tokens)

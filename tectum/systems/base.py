@@ -6,7 +6,7 @@ import re
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
-from typing import ClassVar, TypeAlias
+from typing import ClassVar, Self, TypeAlias
 
 import torch
 from torch import Tensor, nn
@@ -147,12 +147,19 @@ class Layout:
         unused: regular expressions of names that the published code stores but never uses.
         prepare: turns renamed tensors into the system's shapes (positions resized, say).
         originals: pairs like `renames` that lead from the system's own names back to the published ones.
+        added: regular expressions of own names that a foundation lacks; a training that starts from it begins with
+            their initial values.
     """
 
     renames: tuple[tuple[str, str], ...] = ()
     unused: tuple[str, ...] = ()
     prepare: Callable[[System, dict[str, Tensor]], dict[str, Tensor]] | None = None
     originals: tuple[tuple[str, str], ...] = ()
+    added: tuple[str, ...] = ()
+
+    def adds(self, name: str) -> bool:
+        """Whether the system's own `name` is none of its foundation's."""
+        return any(re.fullmatch(pattern, name) for pattern in self.added)
 
     def original(self, name: str) -> str:
         """The published name of what the system calls `name`, for messages."""
@@ -228,8 +235,17 @@ class System(nn.Module, ABC):
         """The training loss of a batch."""
 
     def trainable(self) -> tuple[Group, ...]:
-        """Parameter groups that train, by default all with the recipe's learning rate."""
+        """Parameter groups that train, by default all with the recipe's learning rate; what is in none is frozen."""
         return (Group(tuple(self.parameters())),)
+
+    def train(self, mode: bool = True) -> Self:
+        """Switches to training or evaluation; a frozen batch norm keeps its statistics in both."""
+        super().train(mode)
+        free = {id(parameter) for group in self.trainable() for parameter in group.parameters}
+        for module in self.modules():
+            if isinstance(module, nn.modules.batchnorm._BatchNorm) and not free & set(map(id, module.parameters())):
+                module.eval()
+        return self
 
 
 def second_sense(modality: Modality) -> Modality:

@@ -17,7 +17,6 @@ from tectum.frames import Modality, Prompt
 from tectum.networks.heads import CenterHead
 from tectum.networks.vit import JointViT
 from tectum.systems.base import Batch, CenterMaps, Group, Layout, Losses, System, Template, Views, second_sense
-from tectum.systems.objectives import center_objective
 from tectum.systems.ostrack import (
     BASE_256,
     ORIGINALS,
@@ -27,6 +26,7 @@ from tectum.systems.ostrack import (
     OSTrackConfig,
     embed_branch,
     fit_positions,
+    one_stream_objective,
     search_map,
     training_keep,
 )
@@ -86,7 +86,7 @@ class Duo(System):
         vit = config.branch.vit
         self.rgb = JointViT(vit)
         self.other = None if config.shared else JointViT(vit)
-        self.head = CenterHead(2 * vit.width, config.branch.head)
+        self.head = CenterHead(2 * vit.width, config.branch.head, rare=config.branch.from_nothing)
 
     @classmethod
     def presets(cls) -> Mapping[str, Callable[[Modality], System]]:
@@ -119,10 +119,10 @@ class Duo(System):
         return CenterMaps(*self.head(torch.cat(maps, dim=1)))
 
     def objective(self, batch: Batch) -> Losses:
-        """OSTrack's loss on the joint head."""
+        """`one_stream_objective` on the joint head."""
         keep = training_keep(self.config.branch, batch)
         maps = self._answer(self.embed(batch.template, batch.prompt), batch.search, keep)
-        return center_objective(maps, batch.boxes)
+        return one_stream_objective(self.config.branch, maps, batch.boxes)
 
     def trainable(self) -> tuple[Group, ...]:
         """The head, and the branches at their share of the learning rate, a tenth as published."""

@@ -12,15 +12,13 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 
 import torch
-import torch.nn.functional as F
 from torch import Tensor, nn
 
 from tectum.frames import Modality, Prompt
-from tectum.geometry import centered, from_centered, giou
 from tectum.networks.correlation import matching, votes
 from tectum.networks.separable import Residual, convolution
 from tectum.systems.base import Batch, CenterMaps, Crops, Decoding, Losses, System, Template, Views
-from tectum.systems.objectives import center_heat, focal
+from tectum.systems.objectives import covered, dense_center_objective
 
 STRIDE = 8
 """Pixels along each side of a cell of the maps."""
@@ -211,56 +209,11 @@ def target_places(box: Tensor, side: int) -> Tensor:
         `B×4×side×side`: share of the cell inside the box; horizontal and vertical place in the box, from -1 to 1,
         zero outside; squared distance from the centre in half sizes, negative outside.
     """
-    cells = torch.arange(side, device=box.device, dtype=box.dtype) / side
-    start, end = box[:, :2], box[:, :2] + box[:, 2:]
-    low, high = cells.view(1, 1, -1), cells.view(1, 1, -1) + 1 / side
-    share = (torch.minimum(high, end[..., None]) - torch.maximum(low, start[..., None])).clamp(min=0) * side
+    inside = covered(box, side)
+    cells = torch.arange(side, device=box.device, dtype=box.dtype)
     middle = box[:, :2] + box[:, 2:] / 2
-    place = ((low + 0.5 / side) - middle[..., None]) / (box[:, 2:, None] / 2)
-    inside = share[:, 1, :, None] * share[:, 0, None, :]
+    place = ((cells + 0.5) / side - middle[..., None]) / (box[:, 2:, None] / 2)
     across = place[:, 0, None, :].expand_as(inside)
     down = place[:, 1, :, None].expand_as(inside)
     distance = (across**2 + down**2) / 2
     return torch.stack([inside, across * inside, down * inside, distance * inside - (1 - inside)], dim=1)
-
-
-def dense_center_objective(maps: CenterMaps, boxes: Tensor) -> Losses:
-    """Focal loss on the score; GIoU, place and size learnt at every cell near the centre, weighted by its heat.
-
-    Args:
-        maps: the answer.
-        boxes: targets `B×4` as `x, y, w, h` in fractions of the search crop, `nan` where the target is absent.
-    """
-    side = maps.score.shape[-1]
-    present = ~boxes.isnan().any(dim=1)
-    known = boxes.nan_to_num(0.25)
-    heat = center_heat(known, side) * present[:, None, None]
-    grid = torch.arange(side, device=boxes.device, dtype=boxes.dtype)
-    cells = torch.stack(torch.meshgrid(grid, grid, indexing="xy"))
-    predicted = torch.cat([(cells + maps.offset) / side, maps.size], dim=1).permute(0, 2, 3, 1)
-    truth = known[:, None, None, :].expand_as(predicted)
-    # Every target weighs the same: heat grows with size, and weight by heat alone would teach sizes too large.
-    weight = heat / heat.sum(dim=(1, 2), keepdim=True).clamp(min=1e-6) / present.sum().clamp(min=1)
-    return Losses(
-        {
-            "focal": focal(maps.score[:, 0], heat),
-            "giou": (weight * (1 - giou(from_centered(predicted), truth))).sum(),
-            "place": 2.0 * (weight * _place_error(predicted, centered(truth))).sum(),
-            "size": 4.0 * (weight * _size_error(predicted, truth)).sum(),
-        }
-    )
-
-
-def _place_error(predicted: Tensor, truth: Tensor) -> Tensor:
-    """Distance of the centres in shares of the true size; boxes `…×4` as `cx, cy, w, h`."""
-    return _smooth((predicted[..., :2] - truth[..., :2]) / truth[..., 2:])
-
-
-def _size_error(predicted: Tensor, truth: Tensor) -> Tensor:
-    """Distance of the sizes' logarithms: too large costs what too small does."""
-    return _smooth(torch.log(predicted[..., 2:] / truth[..., 2:]))
-
-
-def _smooth(error: Tensor) -> Tensor:
-    """Mean absolute value over the last axis, smooth near zero."""
-    return F.smooth_l1_loss(error, torch.zeros_like(error), reduction="none", beta=0.05).mean(-1)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import torch
+import torch.nn.functional as F
 from torch import Tensor
 
 from tectum.geometry import centered, corners, from_centered, giou
@@ -36,6 +37,64 @@ def center_objective(maps: CenterMaps, boxes: Tensor, giou_weight: float = 2.0, 
             "l1": l1_weight * (corners(found) - edges).abs().mean(dim=1).sum() / count,
         }
     )
+
+
+def dense_center_objective(maps: CenterMaps, boxes: Tensor) -> Losses:
+    """Focal loss on the score; GIoU, place and size learnt at every cell near the centre, weighted by its heat.
+
+    Args:
+        maps: the answer.
+        boxes: targets `B×4` as `x, y, w, h` in fractions of the search crop, `nan` where the target is absent.
+    """
+    side = maps.score.shape[-1]
+    present = ~boxes.isnan().any(dim=1)
+    known = boxes.nan_to_num(0.25)
+    heat = center_heat(known, side) * present[:, None, None]
+    grid = torch.arange(side, device=boxes.device, dtype=boxes.dtype)
+    cells = torch.stack(torch.meshgrid(grid, grid, indexing="xy"))
+    predicted = torch.cat([(cells + maps.offset) / side, maps.size], dim=1).permute(0, 2, 3, 1)
+    truth = known[:, None, None, :].expand_as(predicted)
+    # Every target weighs the same: heat grows with size, and weight by heat alone would teach sizes too large.
+    weight = heat / heat.sum(dim=(1, 2), keepdim=True).clamp(min=1e-6) / present.sum().clamp(min=1)
+    return Losses(
+        {
+            "focal": focal(maps.score[:, 0], heat),
+            "giou": (weight * (1 - giou(from_centered(predicted), truth))).sum(),
+            "place": 2.0 * (weight * _place_error(predicted, centered(truth))).sum(),
+            "size": 4.0 * (weight * _size_error(predicted, truth)).sum(),
+        }
+    )
+
+
+def _place_error(predicted: Tensor, truth: Tensor) -> Tensor:
+    """Distance of the centres in shares of the true size; boxes `…×4` as `cx, cy, w, h`."""
+    return _smooth((predicted[..., :2] - truth[..., :2]) / truth[..., 2:])
+
+
+def _size_error(predicted: Tensor, truth: Tensor) -> Tensor:
+    """Distance of the sizes' logarithms: too large costs what too small does."""
+    return _smooth(torch.log(predicted[..., 2:] / truth[..., 2:]))
+
+
+def _smooth(error: Tensor) -> Tensor:
+    """Mean absolute value over the last axis, smooth near zero."""
+    return F.smooth_l1_loss(error, torch.zeros_like(error), reduction="none", beta=0.05).mean(-1)
+
+
+def covered(boxes: Tensor, side: int) -> Tensor:
+    """The share of each cell of a grid that lies in a box.
+
+    Args:
+        boxes: `B×4` as `x, y, w, h` in fractions of the grid's side.
+        side: cells along each side.
+
+    Returns:
+        `B×side×side` in [0, 1], zero for boxes of `nan`.
+    """
+    low = torch.arange(side, device=boxes.device, dtype=boxes.dtype) / side
+    start, end = boxes[:, :2, None], (boxes[:, :2] + boxes[:, 2:])[..., None]
+    share = (torch.minimum(low + 1 / side, end) - torch.maximum(low, start)).clamp(min=0).nan_to_num(0) * side
+    return share[:, 1, :, None] * share[:, 0, None, :]
 
 
 def boxes_at(maps: CenterMaps, index: Tensor) -> Tensor:

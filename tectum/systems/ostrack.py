@@ -17,7 +17,7 @@ from tectum.networks.elimination import Watch, box_weights, keep_ratio
 from tectum.networks.heads import CenterHead
 from tectum.networks.vit import JointViT, ViTConfig, resize_positions
 from tectum.systems.base import Batch, CenterMaps, Crops, Group, Layout, Losses, System, Template, Views
-from tectum.systems.objectives import center_objective
+from tectum.systems.objectives import center_objective, dense_center_objective
 
 UNUSED = (r"backbone\.pos_embed", r"backbone\.cls_token")
 """What published checkpoints keep of the image classifier that the network began as."""
@@ -71,7 +71,8 @@ class OSTrackConfig:
         head: channels of the head's first layer.
         elimination_start: training progress at which elimination begins.
         elimination_end: training progress from which it keeps only `vit.keep`.
-        backbone_rate: learning rate of the backbone over the head's; 1 where it does not start from other weights.
+        from_nothing: whether training starts without a pretrained backbone. Boxes are then learnt at every cell near
+            the centre, and the backbone learns as fast as the head instead of at a tenth of its rate.
     """
 
     vit: ViTConfig = field(default_factory=ViTConfig)
@@ -79,12 +80,17 @@ class OSTrackConfig:
     head: int = 256
     elimination_start: float = 20 / 300
     elimination_end: float = 100 / 300
-    backbone_rate: float = 0.1
+    from_nothing: bool = False
 
     @property
     def crops(self) -> Crops:
         """The windows that this network wants."""
         return Crops(self.vit.template_size, self.vit.search_size, 2.0, self.search_factor)
+
+    @property
+    def backbone_rate(self) -> float:
+        """Learning rate of the backbone over the head's."""
+        return 1.0 if self.from_nothing else 0.1
 
 
 BASE_256 = OSTrackConfig()
@@ -94,16 +100,20 @@ BASE_384_CE = OSTrackConfig(
     search_factor=5.0,
 )
 TINY = OSTrackConfig(
-    ViTConfig(64, 128, width=160, depth=5, heads=4, drop_path=0.0, stem=(24, 48, 96)),
+    ViTConfig(64, 128, width=160, depth=5, heads=4, drop_path=0.0, stem=(24, 48, 96), alike=True),
     head=64,
-    backbone_rate=1.0,
+    from_nothing=True,
 )
 """Small enough to be trained from nothing on two CPU cores."""
 
 
 def embed_branch(backbone: JointViT, image: Tensor, prompt: Prompt) -> Template:
     """What one branch keeps of its targets: tokens `B×Nz×C`, and weights `B×Nz` where the targets' boxes judge."""
-    tokens = backbone.embed_template(image)
+    return with_judges(backbone, backbone.embed_template(image), prompt)
+
+
+def with_judges(backbone: JointViT, tokens: Tensor, prompt: Prompt) -> Template:
+    """Template tokens `B×Nz×C` with their weights `B×Nz`, where the targets' boxes judge."""
     if backbone.config.watch is not Watch.BOX or not backbone.config.eliminate_at:
         return {"tokens": tokens}
     box = prompt.box if prompt.box is not None else tokens.new_tensor([CENTRAL_BOX])
@@ -119,6 +129,11 @@ def search_map(backbone: JointViT, template: Template, image: Tensor, keep: floa
     return features
 
 
+def one_stream_objective(config: OSTrackConfig, maps: CenterMaps, boxes: Tensor) -> Losses:
+    """OSTrack's loss, or `dense_center_objective` for a network that starts from nothing; boxes are `B×4`."""
+    return dense_center_objective(maps, boxes) if config.from_nothing else center_objective(maps, boxes)
+
+
 class OSTrack(System):
     """The one-stream tracker on RGB.
 
@@ -132,7 +147,7 @@ class OSTrack(System):
         super().__init__(senses=(Modality.RGB,), crops=config.crops)
         self.config = config
         self.backbone = JointViT(config.vit)
-        self.head = CenterHead(config.vit.width, config.head)
+        self.head = CenterHead(config.vit.width, config.head, rare=config.from_nothing)
 
     @classmethod
     def presets(cls) -> Mapping[str, Callable[[Modality], System]]:
@@ -157,10 +172,10 @@ class OSTrack(System):
         return CenterMaps(*self.head(search_map(self.backbone, template, search[Modality.RGB], keep)))
 
     def objective(self, batch: Batch) -> Losses:
-        """OSTrack's loss, with elimination warmed up by the batch's progress."""
+        """`one_stream_objective`, with elimination warmed up by the batch's progress."""
         keep = training_keep(self.config, batch)
         maps = self._answer(self.embed(batch.template, batch.prompt), batch.search, keep)
-        return center_objective(maps, batch.boxes)
+        return one_stream_objective(self.config, maps, batch.boxes)
 
     def trainable(self) -> tuple[Group, ...]:
         """The head, and the backbone at its share of the learning rate, a tenth as published."""

@@ -20,14 +20,14 @@ def write_checkpoint(path: Path, state: dict[str, Any]) -> None:
     partial.replace(path)
 
 
-def read_checkpoint(path: Path, device: torch.device | str) -> dict[str, Any]:
+def read_checkpoint(path: Path) -> dict[str, Any]:
     """Reads the file without running anything that it holds.
 
     Raises:
         RecipeError: if it is damaged.
     """
     try:
-        state = torch.load(path, map_location=device, weights_only=True)
+        state = torch.load(path, map_location="cpu", weights_only=True)
         complete = isinstance(state, dict) and state.keys() >= ENTRIES
     except Exception:  # a damaged file makes the reader fail in any way at all
         complete = False

@@ -79,7 +79,7 @@ class RunFolder:
         """
         write_checkpoint(self.checkpoint, {"recipe": comparable(recipe), "data": data, **state})
 
-    def load(self, recipe: Recipe, data: str, device: torch.device) -> dict[str, Any] | None:
+    def load(self, recipe: Recipe, data: str) -> dict[str, Any] | None:
         """Reads the checkpoint; `None` where there is none yet.
 
         Raises:
@@ -87,7 +87,7 @@ class RunFolder:
         """
         if not self.checkpoint.is_file():
             return None
-        state = read_checkpoint(self.checkpoint, device)
+        state = read_checkpoint(self.checkpoint)
         if state["recipe"] != comparable(recipe):
             raise RecipeError(
                 f"{self.checkpoint} was made by another recipe (see {self.path / 'recipe.yaml'}): "
@@ -127,7 +127,8 @@ class RunFolder:
 
 def comparable(recipe: Recipe) -> str:
     """What of a recipe must be equal to take a run up: all that changes its weights."""
-    return written(replace(recipe, workers=0, checkpoint=1, validation=Validation(), wandb=None, expect={}))
+    alike = replace(recipe, workers=0, checkpoint=1, validation=Validation(), wandb=None, expect={})
+    return written(alike, without=("strategy",))
 
 
 def surroundings(device: torch.device, processes: int) -> dict[str, Any]:

@@ -1,14 +1,15 @@
 """JPEGs of which only some rows are decoded, by cutting the file before the decoder sees it.
 
 What lies below the wanted rows is cut off by giving the file the height of the last of them. What lies above can be
-left out where the file has restart markers between its rows, as the frames have that ffmpeg writes with several
-threads: decoding may begin at any of them. Either way the rows are exactly those of the whole image.
+left out where the file has restart markers between its rows, as frames have that ffmpeg writes with several threads
+and those in our shards: decoding may begin at any of them. Either way the rows are exactly those of the whole image.
 
 The layout of files is that of ITU-T T.81, annex B.
 """
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import dataclass
 
 import numpy as np
@@ -73,9 +74,8 @@ def header(data: bytes) -> Header | None:
     """
     if not data.startswith(b"\xff\xd8"):
         return None
-    place, found, interval = 2, None, 0
-    while place + 9 < len(data) and data[place] == 0xFF:
-        marker, length = data[place + 1], int.from_bytes(data[place + 2 : place + 4], "big")
+    found, interval = None, 0
+    for marker, place, length in segments(data):
         if marker in _OTHER_FRAMES:
             return None
         if marker in _SEQUENTIAL:
@@ -84,9 +84,24 @@ def header(data: bytes) -> Header | None:
             interval = int.from_bytes(data[place + 4 : place + 6], "big")
         elif marker == _START_OF_SCAN and found is not None:
             return _header(data, found, place, place + 2 + length, interval)
-        # A marker may be padded with bytes of ones.
-        place += 1 if marker == 0xFF else 2 + length
     return None
+
+
+def segments(data: bytes) -> Iterator[tuple[int, int, int]]:
+    """Walks through the segments of a JPEG's head.
+
+    Yields:
+        Marker, place of its first byte and length without the marker's two bytes; the first scan's is the last.
+    """
+    place, marker = 2, 0
+    while marker != _START_OF_SCAN and place + 9 < len(data) and data[place] == 0xFF:
+        marker, length = data[place + 1], int.from_bytes(data[place + 2 : place + 4], "big")
+        # A marker may be padded with bytes of ones.
+        if marker == 0xFF:
+            place += 1
+            continue
+        yield marker, place, length
+        place += 2 + length
 
 
 def _header(data: bytes, place: int, scan_header: int, scan: int, interval: int) -> Header | None:
@@ -96,6 +111,8 @@ def _header(data: bytes, place: int, scan_header: int, scan: int, interval: int)
         return None
     # A single channel is stored block by block, whatever its sampling says.
     samples = [data[place + 11 + 3 * channel] if channels == 3 else 0x11 for channel in range(channels)]
+    if not all(each >> 4 and each & 15 for each in samples):
+        return None
     across, down = max(each >> 4 for each in samples), max(each & 15 for each in samples)
     in_a_row = -(-width // (8 * across))
     band = 8 * down * (interval // in_a_row) if interval and interval % in_a_row == 0 else 0

@@ -8,7 +8,7 @@ from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from functools import cached_property
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import numpy as np
 import torch
@@ -20,12 +20,13 @@ from tectum.frames import Modality, Prompt
 from tectum.systems.base import Batch, Crops, System
 from tectum.systems.catalogue import build
 from tectum.training.batches import Batches, Division, Purpose, SenseDraw, divide, prepare_worker
-from tectum.training.fabric import agreed, start_fabric
+from tectum.training.fabric import agreed, follow_first, start_fabric
 from tectum.training.folder import RunFolder, surroundings
 from tectum.training.held_out import mean_overlap
 from tectum.training.material import RawBatch, joined
 from tectum.training.materials import data_hash, made_on_cpu, made_on_gpu, open_mixture
-from tectum.training.optim import Average, build_optimiser, elimination_at, rate_at, set_rate
+from tectum.training.optim import Average, build_optimiser, elimination_at, freeze, rate_at, set_rate
+from tectum.training.parallel import load_moments, load_weights, whole
 from tectum.training.recipe import Recipe, sense_shares
 
 
@@ -121,14 +122,17 @@ class Training:
         self.system = self.hooks.build(recipe)
         self.crops = usable_crops(self.system, recipe)
         self.senses = sense_draw(self.system, recipe)
-        self.fabric = start_fabric(device, recipe.precision, uneven=len(self.senses.shares) > 1)
+        self.fabric = start_fabric(device, recipe.precision, recipe.strategy, uneven=len(self.senses.shares) > 1)
         self.device, processes = self.fabric.device, self.fabric.world_size
         batch = recipe.batch
         self.division = divide(batch.size, batch.group, batch.micro, processes, self.fabric.global_rank)
-        self.system.to(self.device, memory_format=torch.channels_last)  # type: ignore[call-overload]
-        optimiser = build_optimiser(self.system, recipe.optim)
+        self.mould = copy.deepcopy(self.system)
+        self.system.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
+        freeze(self.system)
+        self.objective = self.fabric.setup_module(Objective(self.system))
+        optimiser = self.fabric.setup_optimizers(build_optimiser(self.system, recipe.optim))
+        self.optimiser = cast(torch.optim.Optimizer, optimiser)
         self.average = Average(self.system, recipe.optim.ema)
-        self.objective, self.optimiser = self.fabric.setup(Objective(self.system), optimiser)
         self.mixture = open_mixture(recipe, data, self.device)
         self.data = data_hash(recipe, data)
         self.done, self.validated, self.saved, self.best = 0, 0, -1, float("-inf")
@@ -136,11 +140,16 @@ class Training:
 
     @property
     def result(self) -> System:
-        """The system with the averaged weights, on the training device and in evaluation mode."""
-        if not self.recipe.optim.ema:
-            return self.system.eval()
-        system = copy.deepcopy(self.system)
-        system.load_state_dict(self.average.values)
+        """The system with the averaged weights, in evaluation mode; all processes must ask for it."""
+        return self._filled(whole(self._weights))
+
+    @property
+    def _weights(self) -> dict[str, Tensor]:
+        return self.average.values or dict(self.system.state_dict())
+
+    def _filled(self, weights: dict[str, Tensor]) -> System:
+        system = copy.deepcopy(self.mould)
+        system.load_state_dict(weights)
         return system.eval()
 
     def run(self) -> Iterator[Step]:
@@ -180,32 +189,33 @@ class Training:
         if self.saved == self.done:
             return
         self.saved = self.done
+        held: dict[str, Any] = {
+            "done": self.done,
+            "validated": self.validated,
+            "best": self.best,
+            "system": dict(self.system.state_dict()),
+            "average": self.average.values,
+            "updates": self.average.updates,
+            "optimiser": self.optimiser.state_dict(),
+        }
+        state = whole(held, keep=self.fabric.is_global_zero)
         if self.fabric.is_global_zero:
-            state = {
-                "done": self.done,
-                "validated": self.validated,
-                "best": self.best,
-                "system": self.system.state_dict(),
-                "average": self.average.values,
-                "updates": self.average.updates,
-                "optimiser": self.optimiser.state_dict(),
-            }
             self.folder.save(self.recipe, self.data, state)
-            self.hooks.keep(self.result, self.folder.last)
+            self.hooks.keep(self._filled(state["average"] or state["system"]), self.folder.last)
         self.fabric.barrier()
 
     def _take_up(self) -> None:
         self.folder.make()
-        state = self.folder.load(self.recipe, self.data, self.device)
+        state = self.folder.load(self.recipe, self.data)
         if state is None:
             if self.fabric.is_global_zero:
                 machine = surroundings(self.device, self.fabric.world_size)
                 self.folder.begin(self.recipe, {**machine, "data": self.data, **self.hooks.facts})
             return
         self.done, self.validated, self.best = state["done"], state["validated"], state["best"]
-        self.system.load_state_dict(state["system"])
+        load_weights(self.system, state["system"])
         self.average.load(state["average"], state["updates"])
-        self.optimiser.load_state_dict(state["optimiser"])
+        load_moments(self.optimiser, state["optimiser"])
 
     def _passes(self) -> Iterator[RawBatch]:
         """The forward passes that are left, on the training device or on their way there."""
@@ -237,8 +247,9 @@ class Training:
     def _validate(self) -> dict[str, float]:
         """Scores the weights so far, which are saved, and keeps the best ones."""
         scores: dict[str, float] = {}
+        weights = whole(self._weights, keep=self.fabric.is_global_zero)
         if self.fabric.is_global_zero:
-            result = self.result
+            result = self._filled(weights).to(self.device, memory_format=torch.channels_last)  # type: ignore[call-overload]
             told = self.hooks.validate(result)
             scores = {"overlap": mean_overlap(result, self.held_out, self.device), **told}
             self.folder.write_scores(self.done, scores)
@@ -302,9 +313,11 @@ class Training:
         start = round(self.recipe.batches * (1 - self.recipe.optim.settle))
         if self.done < start or not self.recipe.optim.settle:
             return
-        if self.done == start and self.average.updates:
+        if self.done == start:
             for name, buffer in self.system.named_buffers():
-                buffer.copy_(self.average.values[name])
+                if self.average.updates and name in self.average.values:
+                    buffer.copy_(self.average.values[name])
+                follow_first(self.fabric, buffer)
         for module in self.system.modules():
             if isinstance(module, nn.BatchNorm2d):
                 module.eval()

@@ -8,20 +8,25 @@ import torch
 from torch import Tensor, nn
 
 from tectum.systems.base import System
+from tectum.training.parallel import local, parted
 from tectum.training.recipe import Optim, Recipe, Schedule
 
 
+def freeze(system: System) -> None:
+    """Freezes all parameters but those that a system trains."""
+    trained = {id(parameter) for group in system.trainable() for parameter in group.parameters}
+    for parameter in system.parameters():
+        parameter.requires_grad_(id(parameter) in trained)
+
+
 def build_optimiser(system: System, optim: Optim) -> torch.optim.AdamW:
-    """AdamW over what a system trains; all its other parameters are frozen.
+    """AdamW over what a system trains.
 
     Args:
         system: its groups keep their multiple of the learning rate as `rate`.
         optim: settings.
     """
     groups = [{"params": list(group.parameters), "rate": group.rate} for group in system.trainable()]
-    trained = {id(parameter) for group in system.trainable() for parameter in group.parameters}
-    for parameter in system.parameters():
-        parameter.requires_grad_(id(parameter) in trained)
     return torch.optim.AdamW(groups, lr=optim.lr, weight_decay=optim.weight_decay)
 
 
@@ -86,8 +91,8 @@ class Average:
         averaged, fresh = [], []
         for name, tensor in self.system.state_dict().items():
             if self.updates and tensor.is_floating_point():
-                averaged.append(self.values[name])
-                fresh.append(tensor.detach())
+                averaged.append(local(self.values[name]))
+                fresh.append(local(tensor.detach()))
             else:
                 self.values[name].copy_(tensor)
         if averaged:
@@ -95,7 +100,7 @@ class Average:
         self.updates += 1
 
     def load(self, values: dict[str, Tensor], updates: int) -> None:
-        """Goes on from a stored average."""
+        """Goes on from a stored average, which is whole."""
         self.updates = updates
         for name, tensor in values.items():
-            self.values[name].copy_(tensor)
+            self.values[name].copy_(parted(tensor, self.values[name]))

@@ -13,6 +13,7 @@ from tectum.systems.base import Crops
 from tectum.training.parts import Part
 
 Precision = Literal["fp32", "bf16"]
+Sharing = Literal["ddp", "fsdp"]
 
 
 @dataclass(frozen=True)
@@ -166,6 +167,10 @@ class Recipe:
         schedule: for how long.
         elimination: when candidates are eliminated.
         precision: `fp32`, or `bf16` for forward passes in bfloat16 where that is safe.
+        strategy: what several processes share: `ddp` batches only, `fsdp` also weights, gradients and moments, of which
+            each keeps a part, for systems too large for one GPU. Both train alike, and one takes up the other's runs.
+            Batch normalisation sees the pairs of each process's own forward pass; the running statistics are those of
+            the first process.
         workers: processes that make pairs; 0 makes them in the training process.
         checkpoint: batches between two checkpoints.
         validation: how the run is watched.
@@ -185,6 +190,7 @@ class Recipe:
     schedule: Schedule = field(default_factory=Schedule)
     elimination: Elimination = field(default_factory=Elimination)
     precision: Precision = "fp32"
+    strategy: Sharing = "ddp"
     workers: int = 1
     checkpoint: int = 200
     validation: Validation = field(default_factory=Validation)
@@ -221,6 +227,12 @@ def _senses(names: str) -> tuple[Modality, ...]:
     return tuple(sense for sense in Modality if sense in wanted)
 
 
-def written(recipe: Recipe) -> str:
-    """The recipe as YAML, complete with what was left at its default."""
-    return OmegaConf.to_yaml(OmegaConf.structured(recipe))
+def written(recipe: Recipe, without: tuple[str, ...] = ()) -> str:
+    """The recipe as YAML, complete with what was left at its default.
+
+    Args:
+        recipe: to write.
+        without: settings to leave out.
+    """
+    settings = OmegaConf.structured(recipe)
+    return OmegaConf.to_yaml(OmegaConf.masked_copy(settings, [name for name in settings if name not in without]))

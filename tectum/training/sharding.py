@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import tarfile
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
@@ -19,13 +19,14 @@ from tectum.training.shards import FORMAT, FRAMES, INDEX, Entry, Index, Member, 
 from tectum.training.videos import Clip, Clips
 
 
-def write_shards(clips: Clips, folder: Path, size: int = 1 << 30) -> Iterator[str]:
+def write_shards(clips: Clips, folder: Path, size: int = 1 << 30, restarts: bool = True) -> Iterator[str]:
     """Stores sequences in shards, one after the other, and last of all their index.
 
     Args:
         clips: the sequences.
         folder: where the shards go; it is made where it is missing.
         size: bytes after which a shard is closed.
+        restarts: whether restart markers are put into JPEGs, without loss, so that crops are read sooner.
 
     Yields:
         The name of each sequence that has been stored.
@@ -33,13 +34,14 @@ def write_shards(clips: Clips, folder: Path, size: int = 1 << 30) -> Iterator[st
     Raises:
         BenchmarkError: if a sequence is missing or damaged.
         SourceError: if an image cannot be read.
-        TectumError: if the folder holds shards already or cannot be written.
+        TectumError: if the folder holds shards already or cannot be written, or a package is missing.
     """
     if (folder / INDEX).exists():
         raise TectumError(f"{folder} holds shards already: give another folder, or remove it.")
+    prepared = _restarting() if restarts else bytes
     try:
         folder.mkdir(parents=True, exist_ok=True)
-        writer = _Writer(folder, tuple(sense for sense in Modality if sense in clips.senses), size)
+        writer = _Writer(folder, tuple(sense for sense in Modality if sense in clips.senses), size, prepared)
         for number in range(len(clips)):
             clip = clips[number]
             writer.add(clip, number)
@@ -52,8 +54,10 @@ def write_shards(clips: Clips, folder: Path, size: int = 1 << 30) -> Iterator[st
 class _Writer:
     """Shards under construction."""
 
-    def __init__(self, folder: Path, senses: tuple[Modality, ...], size: int) -> None:
-        self.folder, self.senses, self.size = folder, senses, size
+    def __init__(
+        self, folder: Path, senses: tuple[Modality, ...], size: int, prepared: Callable[[bytes], bytes]
+    ) -> None:
+        self.folder, self.senses, self.size, self.prepared = folder, senses, size, prepared
         self.entries: list[Entry] = []
         self.tables: list[npt.NDArray[np.void]] = []
         self.shards: list[Member] = []
@@ -79,7 +83,7 @@ class _Writer:
         sample: dict[str, str | bytes] = {"__key__": f"{number:06d}/{moment:06d}", "json": json.dumps(told).encode()}
         for sense, stored in images.items():
             if stored is not None:
-                data = stored.read()
+                data = self.prepared(stored.read())
                 sample[f"{sense}{_ending(stored)}"] = data
                 self.filled += len(data)
         return sample
@@ -132,3 +136,14 @@ class _Writer:
 
 def _ending(stored: Stored) -> str:
     return stored.path.suffix.lower()
+
+
+def _restarting() -> Callable[[bytes], bytes]:
+    """What puts restart markers into a JPEG; its compiler is imported only here."""
+    try:
+        from tectum.training.restarts import with_restarts
+    except ImportError:
+        raise TectumError(
+            "Restart markers need the package numba: install it by pip install 'tectum[train]', or give --no-restarts."
+        ) from None
+    return with_restarts

@@ -3,8 +3,9 @@
 A folder of shards holds
 
 - `000000.tar`, … in WebDataset's form: a sample for each frame, its key `SEQUENCE/FRAME` (both numbers), with the image
-  of each sense as the benchmark has it (`rgb.jpg`, `depth.png`) and `json` with the sequence's name, the box (`null`
-  where the target is not visible) and the sentence, so that any other reader of such files can stream them;
+  of each sense as the benchmark has it (`rgb.jpg`, `depth.png`; JPEGs with restart markers put in, their pixels the
+  same to the bit) and `json` with the sequence's name, the box (`null` where the target is not visible) and the
+  sentence, so that any other reader of such files can stream them;
 - `frames.npy`, a row for each frame: its box, and for each sense the shard, first byte and length of its image;
 - `index.json`, the sequences, the senses, and size and SHA-256 of every other file.
 

@@ -76,7 +76,7 @@ def load(preset: str, weights: str | Path | None = None, second: Modality | str 
         UnknownNameError: if there is no such preset or modality.
     """
     check_preset(preset)
-    path = readable(bundled(preset) if weights is None else weights)
+    path = readable(bundled(preset, second) if weights is None else weights)
     metadata = read_metadata(path)
     if FORMAT not in metadata:
         system = from_published(preset, read_published(path), second or Modality.THERMAL, origin=str(path))
@@ -97,21 +97,27 @@ def load(preset: str, weights: str | Path | None = None, second: Modality | str 
     return system.eval()
 
 
-def bundled(preset: str) -> Path:
+def bundled(preset: str, second: Modality | str | None = None) -> Path:
     """The weights of a preset that ship with Tectum.
+
+    Args:
+        preset: a name such as `nano`.
+        second: the sense beside RGB, for systems whose weights are made for one; thermal if `None`.
 
     Raises:
         WeightsError: if there are none.
-        UnknownNameError: if there is no such preset.
+        UnknownNameError: if there is no such preset or modality.
     """
-    path = Path(__file__).parent / f"{preset}.safetensors"
-    if not path.is_file():
-        check_preset(preset)
-        raise WeightsError(
-            f"No weights of '{preset}' come with Tectum: download the checkpoint that its authors published and give "
-            "its path as the weights, or give weights that you trained."
-        )
-    return path
+    sense = Modality.of(second) if second is not None else Modality.THERMAL
+    folder = Path(__file__).parent
+    for path in (folder / f"{preset}-{sense.value}.safetensors", folder / f"{preset}.safetensors"):
+        if path.is_file():
+            return path
+    check_preset(preset)
+    raise WeightsError(
+        f"No weights of '{preset}' come with Tectum: download the checkpoint that its authors published and give "
+        "its path as the weights, or give weights that you trained."
+    )
 
 
 def check_preset(preset: str) -> None:

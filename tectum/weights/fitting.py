@@ -21,6 +21,7 @@ def from_published(
     state_dict: Mapping[str, Tensor],
     second: Modality | str = Modality.THERMAL,
     origin: str = "The state dict",
+    start: bool = False,
 ) -> System:
     """Builds a system from a published state dict.
 
@@ -29,6 +30,8 @@ def from_published(
         state_dict: published tensors by name, without a `module.` in front.
         second: the sense beside RGB, for systems that take one.
         origin: where the tensors are from, for messages.
+        start: whether a training starts from these weights; they may then be the foundation's, and what the system
+            adds to it keeps its initial values.
 
     Returns:
         The system, in training mode as every new module.
@@ -40,6 +43,9 @@ def from_published(
     system = build(preset, second)
     fitted = system.layout.apply(system, state_dict)
     own = system.state_dict()
+    added = {name: tensor for name, tensor in own.items() if start and system.layout.adds(name)}
+    if not fitted.keys() & added.keys():
+        fitted = {**added, **fitted}
     names = _published_names(system, state_dict)
     missing = dict.fromkeys(system.layout.original(name) for name in own if name not in fitted)
     unknown = dict.fromkeys(names.get(name, name) for name in fitted if name not in own)

@@ -3,10 +3,14 @@
 from __future__ import annotations
 
 import hashlib
+import json
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
 from pathlib import Path
 
+from filelock import FileLock
+
+from tectum.errors import BenchmarkError, UnknownNameError
 from tectum.frames import Modality
 from tectum.world.layouts import write_scene
 from tectum.world.plan import Plan
@@ -31,6 +35,12 @@ SPLITS: dict[str, frozenset[Modality]] = {
     "rgbl": frozenset({Modality.RGB}),
 }
 """The senses of each split; sequences of all splits have a sentence, those of `rgbl` need it."""
+
+ALL = "all"
+"""What stands for all splits."""
+
+CONTENTS = "contents.json"
+"""The file that says which version lies in a folder, and which sequences it has."""
 
 
 @dataclass(frozen=True)
@@ -169,31 +179,48 @@ def bench_folder() -> Path:
     return Path.home() / ".cache" / "tectum" / f"world-bench-{version()}"
 
 
+def chosen_splits(name: str | None) -> tuple[str, ...]:
+    """The splits that a name stands for: itself, or all of them for `all` and `None`.
+
+    Raises:
+        UnknownNameError: if there is no such split.
+    """
+    if name is None or name == ALL:
+        return tuple(SPLITS)
+    if name not in SPLITS:
+        raise UnknownNameError(f"world-bench has no split '{name}': use one of {', '.join((*SPLITS, ALL))}.")
+    return (name,)
+
+
 def render_bench(
-    folder: Path | None = None,
-    splits: tuple[str, ...] = tuple(SPLITS),
-    begun: Callable[[Entry], None] | None = None,
-    advanced: Callable[[], None] | None = None,
+    folder: Path | None = None, splits: tuple[str, ...] = tuple(SPLITS), advanced: Callable[[], None] | None = None
 ) -> Path:
     """Renders what is missing of the benchmark, in the plain layout: `FOLDER/SPLIT/NAME`.
+
+    `FOLDER/contents.json` says what it is, for its reader. Of two processes at once, one waits for the other.
 
     Args:
         folder: where to; `bench_folder()` by default.
         splits: which of `SPLITS`.
-        begun: called before each sequence that is rendered.
         advanced: called after each frame.
 
     Returns:
         The folder.
 
     Raises:
-        BenchmarkError: if the files cannot be written.
+        BenchmarkError: if the files cannot be written, or the folder holds another version.
     """
     root = folder or bench_folder()
-    for entry in missing(root, splits):
-        if begun is not None:
-            begun(entry)
-        write_scene(root / entry.split, entry.scene, advanced=advanced)
+    if _is_signed(root) and not any(missing(root, splits)):
+        return root
+    try:
+        root.mkdir(parents=True, exist_ok=True)
+        with FileLock(root / ".lock"):
+            _sign(root)
+            for entry in missing(root, splits):
+                write_scene(root / entry.split, entry.scene, advanced=advanced)
+    except OSError as error:
+        raise BenchmarkError(f"world-bench cannot be rendered into {root} ({error.strerror}).") from None
     return root
 
 
@@ -202,3 +229,26 @@ def missing(root: Path, splits: tuple[str, ...] = tuple(SPLITS)) -> Iterator[Ent
     for entry in ENTRIES:
         if entry.split in splits and not (root / entry.split / entry.name).is_dir():
             yield entry
+
+
+def _is_signed(root: Path) -> bool:
+    """Whether a folder says that it holds this version; raises if it says anything else."""
+    path = root / CONTENTS
+    if not path.is_file():
+        return False
+    if path.read_text("utf-8") != _contents():
+        raise BenchmarkError(f"{root} holds another world-bench than version {version()}: give another folder.")
+    return True
+
+
+def _sign(root: Path) -> None:
+    if not _is_signed(root):
+        unfinished = root / f".{CONTENTS}.part"
+        unfinished.write_text(_contents(), "utf-8")
+        unfinished.replace(root / CONTENTS)
+
+
+def _contents() -> str:
+    """The version, and the sequences of each split."""
+    splits = {split: [entry.name for entry in ENTRIES if entry.split == split] for split in SPLITS}
+    return json.dumps({"version": version(), "splits": splits}, indent=1) + "\n"

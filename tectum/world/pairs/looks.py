@@ -15,6 +15,7 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from tectum.frames import Modality
+from tectum.world.pairs.warping import placed, plain_grid, resized, warp, wide
 
 Values: TypeAlias = npt.NDArray[np.floating]
 
@@ -66,6 +67,11 @@ class Stage:
     near: Tensor
     flow: Tensor
 
+    @property
+    def planes(self) -> tuple[Tensor, ...]:
+        """All of it."""
+        return self.colours, self.heat, self.near, self.flow
+
 
 def sensor(sense: Modality, lens: Lens, count: int, setting: np.random.Generator, grain: np.random.Generator) -> View:
     """Draws how one sense sees a batch.
@@ -108,9 +114,8 @@ def _camera(lens: Lens, count: int, setting: np.random.Generator, grain: np.rand
     coarse, noise = _coarseness(lens.coarse, count, setting), _noise(lens.grain / np.sqrt(dark), 3, setting, grain)
 
     def view(stage: Stage, rows: slice) -> Tensor:
-        colours = stage.colours.flatten(2)
-        image = torch.baddbmm(_on((bias * dark[:, None])[rows, :, None], colours), _on(matrix[rows], colours), colours)
-        return noise(coarse(image.view_as(stage.colours), rows), rows)
+        image = _mixed(stage.colours, matrix[rows], (bias * dark[:, None])[rows])
+        return noise(coarse(image, rows), rows)
 
     return view
 
@@ -123,7 +128,8 @@ def _thermal_camera(lens: Lens, count: int, setting: np.random.Generator, grain:
     noise = _noise(np.full(count, lens.grain), 1, setting, grain)
 
     def view(stage: Stage, rows: slice) -> Tensor:
-        heat = stage.heat * _plain(gain[rows], stage.heat) + _plain(bias[rows], stage.heat)
+        device = stage.heat.device
+        heat = torch.addcmul(wide(bias[rows], device), stage.heat, wide(gain[rows], device))
         return noise(coarse(heat, rows), rows)
 
     return view
@@ -137,10 +143,10 @@ def _depth_camera(lens: Lens, count: int, setting: np.random.Generator, grain: n
 
     def view(stage: Stage, rows: slice) -> Tensor:
         far = noise(1 - stage.near, rows)
-        low, high = far.amin(dim=(1, 2, 3), keepdim=True), far.amax(dim=(1, 2, 3), keepdim=True)
-        steps = ((far - low) / (high - low).clamp(min=1e-6) * 255).int().clamp_(0, 255)
-        steps[speck(torch.zeros_like(far), rows) > _plain(worst[rows], far)] = 0
-        return _jet().to(far.device)[steps[:, 0]].permute(0, 3, 1, 2)
+        low, high = (edge(far.flatten(1), dim=1)[:, None, None, None] for edge in (torch.amin, torch.amax))
+        failed = speck(torch.zeros_like(far), rows) > wide(worst[rows], far.device)
+        steps = far.sub_(low).mul_(255 / (high - low).clamp_(min=1e-6)).masked_fill_(failed, 0).int().clamp_(max=255)
+        return F.embedding(steps[:, 0], placed(_jet(), far.device)).permute(0, 3, 1, 2)
 
     return view
 
@@ -148,21 +154,34 @@ def _depth_camera(lens: Lens, count: int, setting: np.random.Generator, grain: n
 def _event_camera(lens: Lens, count: int, setting: np.random.Generator, grain: np.random.Generator) -> View:
     """Where brightness changes as everything moves by its flow: rises red, falls blue, as VisEvent draws them."""
     noise, threshold = _noise(np.full(count, 0.03), 1, setting, grain), setting.uniform(0.08, 0.3, count)
-    ground = np.where(setting.random(count) < 0.75, 1.0, 0.0)
+    ground = np.where(setting.random(count) < 0.75, 1.0, 0.0)[:, None].repeat(3, axis=1)
+    # A mark puts its colour in place of the ground's.
+    palette = np.array([RISE, FALL]).T - ground[:, :, None]
 
     def view(stage: Stage, rows: slice) -> Tensor:
-        brightness = torch.log(stage.colours.mean(dim=1, keepdim=True) + 0.03)
-        size = brightness.shape[-1]
-        steps = torch.arange(size, device=brightness.device, dtype=torch.float32) + 0.5
-        x, y = steps[None, None, :] - stage.flow[:, 0], steps[None, :, None] - stage.flow[:, 1]
-        grid = torch.stack([x, y], dim=-1).mul_(2 / size).sub_(1)
-        before = F.grid_sample(brightness, grid, padding_mode="border", align_corners=False)
-        change, least = noise(brightness - before, rows), _plain(threshold[rows], brightness)
-        image = _plain(ground[rows], brightness).expand(-1, 3, size, size)
-        image = torch.where(change > least, _colour(RISE, brightness), image)
-        return torch.where(change < -least, _colour(FALL, brightness), image)
+        change = noise(_change(stage), rows)
+        least = wide(threshold[rows], change.device)
+        marks = torch.cat([change > least, change < -least], dim=1).float()
+        return _mixed(marks, palette[rows], ground[rows])
 
     return view
+
+
+def _change(stage: Stage) -> Tensor:
+    """By how much the logarithm of brightness changes at each pixel, `b×1×S×S`, as everything moves by its flow."""
+    brightness = stage.colours.mean(dim=1, keepdim=True).add_(0.03).log_()
+    size = brightness.shape[-1]
+    here = plain_grid(size, brightness.device)
+    before = torch.sub(here, stage.flow.permute(0, 2, 3, 1), alpha=2 / size)
+    return brightness - warp(brightness, before)
+
+
+def _mixed(channels: Tensor, matrix: Values, bias: Values) -> Tensor:
+    """Colours `b×3×S×S` from channels `b×C×S×S` by matrices `b×3×C` and biases `b×3`."""
+    device = channels.device
+    colours = torch.baddbmm(placed(bias, device)[:, :, None], placed(matrix, device), channels.flatten(2))
+    mixed: Tensor = colours.unflatten(2, channels.shape[2:])  # type: ignore[no-untyped-call]
+    return mixed
 
 
 def _coarseness(share: float, count: int, setting: np.random.Generator) -> Callable[[Tensor, slice], Tensor]:
@@ -170,12 +189,11 @@ def _coarseness(share: float, count: int, setting: np.random.Generator) -> Calla
     chosen, factor = setting.random(count) < share, float(setting.uniform(0.25, 0.7))
 
     def change(image: Tensor, rows: slice) -> Tensor:
-        places = torch.from_numpy(np.flatnonzero(chosen[rows])).to(image.device)
+        places = placed(np.flatnonzero(chosen[rows]), image.device)
         side = image.shape[-1]
-        small = max(8, round(side * factor))
         if len(places):
-            less = F.interpolate(image[places], (small, small), mode="bilinear")
-            image[places] = F.interpolate(less, (side, side), mode="bilinear")
+            less = resized(image.index_select(0, places), max(8, round(side * factor)))
+            image.index_copy_(0, places, resized(less, side))
         return image
 
     return change
@@ -185,34 +203,21 @@ def _noise(
     deviation: Values, channels: int, setting: np.random.Generator, grain: np.random.Generator
 ) -> Callable[[Tensor, slice], Tensor]:
     """Adds noise of a deviation per image: a small tile, repeated, costs a tenth of fresh noise and looks the same."""
-    tile = torch.from_numpy(grain.standard_normal((1, channels, NOISE_TILE, NOISE_TILE)).astype(np.float32))
+    tile = grain.standard_normal((1, channels, NOISE_TILE, NOISE_TILE))
     strength = deviation * setting.uniform(0, 1, len(deviation))
 
     def change(image: Tensor, rows: slice) -> Tensor:
         side = image.shape[-1]
         repeats = -(-side // NOISE_TILE)
-        whole = tile.to(image.device).repeat(1, 1, repeats, repeats)[..., :side, :side]
-        return image.addcmul_(whole, _plain(strength[rows], image))
+        whole = placed(tile, image.device).repeat(1, 1, repeats, repeats)[..., :side, :side]
+        return image.addcmul_(whole, wide(strength[rows], image.device))
 
     return change
 
 
 @cache
-def _jet() -> Tensor:
+def _jet() -> Values:
     """The JET colours `256×3` in [0, 1], red first."""
     ramp = np.arange(256, dtype=np.uint8)[None]
     colours = cv2.cvtColor(cv2.applyColorMap(ramp, cv2.COLORMAP_JET), cv2.COLOR_BGR2RGB)[0]
-    return torch.from_numpy(colours.astype(np.float32) / 255)
-
-
-def _on(values: Values, like: Tensor) -> Tensor:
-    return torch.from_numpy(np.asarray(values, np.float32)).to(like.device)
-
-
-def _plain(values: Values, like: Tensor) -> Tensor:
-    """One value per image, ready to be broadcast over it."""
-    return _on(values, like)[:, None, None, None]
-
-
-def _colour(colour: tuple[float, float, float], like: Tensor) -> Tensor:
-    return torch.tensor(colour, device=like.device)[None, :, None, None]
+    return np.asarray(colours, np.float32) / 255

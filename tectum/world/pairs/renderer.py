@@ -2,27 +2,30 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
 import torch
-import torch.nn.functional as F
 from torch import Tensor
 
 from tectum.frames import Modality
-from tectum.world.pairs.looks import Lens, Stage, Values, View, develop, sensor
+from tectum.world.pairs.looks import Lens, Stage, View, develop, sensor
 from tectum.world.pairs.script import Crop, Layer, Script, Whole
-from tectum.world.pairs.stock import Stock
+from tectum.world.pairs.stock import VIEWS, Stock
+from tectum.world.pairs.warping import grid, placed, warp, wide
 
 HEAT, NEAR, COVER = 3, 4, 4
 """Channels of the stock after red, green and blue: temperature, then nearness in plates and cover in things."""
 
-CACHED = 8
-"""Crops that a CPU renders at a time."""
+CACHED = frozenset({"cpu"})
+"""Devices that are fast on what fits into a cache: few crops, and of each only the patch that a thing covers.
 
-CHUNK = 16
-"""Crops whose things are laid in one pass; sorted by size, so that small things cost little."""
+The others are fast on much at a time, whatever of it is in vain, as long as nothing waits for the CPU.
+"""
+
+FEW, MANY = 4, 128
+"""Crops that are rendered at a time, on devices with a cache and on others."""
 
 
 @dataclass(frozen=True)
@@ -64,10 +67,10 @@ def render(stock: Stock, script: Script, senses: Sequence[Modality], seed: int, 
 
 
 def _seen(stock: Stock, crop: Crop, views: Mapping[Modality, View]) -> dict[Modality, Tensor]:
-    """The images of one crop of each pair; on a CPU a few at a time, which then stay in its cache."""
+    """The images of one crop of each pair."""
     device, count = stock.plates.device, len(crop.plate)
     images = {sense: torch.empty(count, crop.size, crop.size, 3, dtype=torch.uint8, device=device) for sense in views}
-    step = CACHED if device.type == "cpu" else count
+    step = FEW if device.type in CACHED else MANY
     for start in range(0, count, step):
         rows = slice(start, start + step)
         stage = _stage(stock, crop.of(rows), frozenset(views))
@@ -78,16 +81,14 @@ def _seen(stock: Stock, crop: Crop, views: Mapping[Modality, View]) -> dict[Moda
 
 def _stage(stock: Stock, crop: Crop, senses: frozenset[Modality]) -> Stage:
     """What is there in some crops: the plate, then each thing laid on it."""
-    channels = _Channels.of(senses)
-    device = stock.plates.device
-    kept = stock.plates[_on(crop.plate, device)[:, None], torch.tensor(channels.kept, device=device)]
-    grid = _grid(_on(crop.window, device), crop.size)
-    pixels = F.grid_sample(kept.float().mul_(1 / 255), grid, padding_mode="reflection", align_corners=False)
-    if channels.moving:
-        pixels = torch.cat([pixels, _even(crop.flow, crop.size, device)], dim=1)
+    channels, device = _Channels.of(senses), stock.plates.device
+    plates = _chosen(stock.plates, crop.plate, channels.kept)
+    pixels = warp(plates, grid(placed(crop.window, device), crop.size), "reflection")
+    flow = wide(crop.flow[:, : 2 * channels.moving], device).repeat(1, 1, crop.size, crop.size)
+    stage = Stage(*torch.split(pixels, [*channels.counts, int(channels.near)], dim=1), flow)
     for layer in crop.layers:
-        _lay(stock, pixels, layer, channels)
-    return channels.stage(pixels)
+        _lay(stock, stage, layer, channels)
+    return stage
 
 
 @dataclass(frozen=True)
@@ -113,68 +114,79 @@ class _Channels:
     def kept(self) -> list[int]:
         return self.body + [NEAR] * self.near
 
-    def stage(self, pixels: Tensor) -> Stage:
-        """Names the channels of finished pixels; those that are not there are empty."""
-        counts = [3 * self.colours, int(self.heat), int(self.near), 2 * self.moving]
-        return Stage(*torch.split(pixels, counts, dim=1))
+    @property
+    def counts(self) -> list[int]:
+        """How many of those are colours and how many are heat."""
+        return [3 * self.colours, int(self.heat)]
 
 
-def _grid(window: Tensor, size: int) -> Tensor:
-    """Where each pixel's middle comes from: `B×S×S×2` for maps `B×2×3` from pixels."""
-    steps = torch.arange(size, device=window.device, dtype=torch.float32) + 0.5
-    across = window[:, :, 0, None] * steps
-    down = window[:, :, 1, None] * steps + window[:, :, 2, None]
-    return (across[:, :, None, :] + down[:, :, :, None]).permute(0, 2, 3, 1)
+@dataclass(frozen=True)
+class _Patch:
+    """The part of some crops in which a thing is laid.
+
+    Attributes:
+        rows: `b` which crops.
+        corner: `b×2` its left and top in pixels.
+        side: in pixels, the same in all.
+    """
+
+    rows: Whole
+    corner: Whole
+    side: int
 
 
-def _lay(stock: Stock, pixels: Tensor, layer: Layer, channels: _Channels) -> None:
-    """Lays one thing on each crop in which it is shown, in place, small ones first."""
-    size = pixels.shape[-1]
-    reach = 2 * np.abs(layer.affine[:, :, :2]).sum(axis=2).max(axis=1) + 2
+def _patches(layer: Layer, size: int, device: torch.device) -> Iterator[_Patch]:
+    """The crops in which a thing is shown: whole, or by rising size a few and of them only what it can cover."""
     rows = np.flatnonzero(layer.shown)
-    rows = rows[np.argsort(reach[rows], kind="stable")]
-    for start in range(0, len(rows), CHUNK):
-        chosen = rows[start : start + CHUNK]
+    if device.type not in CACHED:
+        yield _Patch(rows, np.zeros((len(rows), 2), np.int64), size)
+        return
+    reach = 2 * np.abs(layer.affine[rows, :, :2]).sum(axis=2).max(axis=1) + 2
+    order = np.argsort(reach, kind="stable")
+    for start in range(0, len(rows), FEW):
+        chosen = order[start : start + FEW]
         side = min(size, int(np.ceil(reach[chosen[-1]])))
-        corner = np.clip(np.round(layer.affine[chosen, :, 2] - side / 2), 0, size - side).astype(int)
-        laid, cover = _cut(stock, layer, chosen, corner, side, channels)
-        for place, (row, (x, y)) in enumerate(zip(chosen.tolist(), corner.tolist(), strict=True)):
-            pixels[row, :, y : y + side, x : x + side].lerp_(laid[place], cover[place])
+        corner = (layer.affine[rows[chosen], :, 2] - side / 2).round().clip(0, size - side).astype(np.int64)
+        yield _Patch(rows[chosen], corner, side)
 
 
-def _cut(
-    stock: Stock, layer: Layer, rows: Whole, corner: Whole, side: int, channels: _Channels
-) -> tuple[Tensor, Tensor]:
-    """The windows of crops that a thing touches: its channels `b×C×side×side` and its cover `b×1×side×side`."""
-    device, body = stock.things.device, channels.body
-    kept = torch.tensor([*body, COVER], device=device)
-    things = stock.things[_on(layer.thing[rows], device)[:, None], _on(layer.view[rows], device)[:, None], kept]
+def _lay(stock: Stock, stage: Stage, layer: Layer, channels: _Channels) -> None:
+    """Lays one thing on each crop in which it is shown, in place."""
+    for patch in _patches(layer, stage.flow.shape[-1], stage.flow.device):
+        thing, cover = _cut(stock, layer, patch, channels)
+        for there, brought in zip(stage.planes, thing.planes, strict=True):
+            if there.shape[1]:
+                _blend(there, patch, brought, cover)
+
+
+def _blend(there: Tensor, patch: _Patch, brought: Tensor, cover: Tensor) -> None:
+    """Puts what is brought, `b×C×side×side` or `b×C×1×1`, before what is there, as far as it covers it."""
+    side = patch.side
+    if side == there.shape[-1]:
+        rows = placed(patch.rows, there.device)
+        there.index_copy_(0, rows, torch.lerp(there.index_select(0, rows), brought, cover))
+        return
+    for place, (row, (x, y)) in enumerate(zip(patch.rows.tolist(), patch.corner.tolist(), strict=True)):
+        there[row, :, y : y + side, x : x + side].lerp_(brought[place], cover[place])
+
+
+def _cut(stock: Stock, layer: Layer, patch: _Patch, channels: _Channels) -> tuple[Stage, Tensor]:
+    """What a thing brings to a patch, nearness and flow as `b×C×1×1`, and its cover `b×1×side×side`."""
+    device, body, rows = stock.things.device, channels.body, patch.rows
+    things = _chosen(stock.things.flatten(0, 1), layer.thing[rows] * VIEWS + layer.view[rows], [*body, COVER])
     back = np.linalg.inv(layer.affine[rows, :, :2])
-    shift = np.einsum("bij,bj->bi", back, corner - layer.affine[rows, :, 2])
-    window = np.concatenate([back, shift[:, :, None]], axis=2).astype(np.float32)
+    shift = np.einsum("bij,bj->bi", back, patch.corner - layer.affine[rows, :, 2])
+    window = np.concatenate([back, shift[:, :, None]], axis=2)
     # Beyond its tile a thing has no cover, because tiles end in a margin without any.
-    grid = _grid(_on(window, device), side)
-    seen = F.grid_sample(things.float().mul_(1 / 255), grid, padding_mode="border", align_corners=False)
-    skin = torch.addcmul(
-        _wide(layer.bias[rows][:, body], device), seen[:, :-1], _wide(layer.gain[rows][:, body], device)
-    )
-    parts = [skin.clamp_(0, 1)]
-    if channels.near:
-        parts.append(_even(layer.near[rows, None], side, device))
-    if channels.moving:
-        parts.append(_even(layer.flow[rows], side, device))
-    return torch.cat(parts, dim=1), seen[:, -1:]
+    seen = warp(things, grid(placed(window, device), patch.side))
+    gain, bias = wide(layer.gain[rows][:, body], device), wide(layer.bias[rows][:, body], device)
+    skin = torch.addcmul(bias, seen[:, :-1], gain).clamp_(0, 1)
+    near, flow = wide(layer.near[rows], device), wide(layer.flow[rows], device)
+    return Stage(*torch.split(skin, channels.counts, dim=1), near, flow), seen[:, -1:]
 
 
-def _on(values: Values | Whole, device: torch.device) -> Tensor:
-    return torch.from_numpy(values).to(device)
-
-
-def _wide(values: Values, device: torch.device) -> Tensor:
-    """Values `b×C`, ready to be broadcast over images."""
-    return _on(values.astype(np.float32), device)[:, :, None, None]
-
-
-def _even(values: Values, side: int, device: torch.device) -> Tensor:
-    """Channels `b×C×side×side` that are the same everywhere."""
-    return _wide(values, device).expand(-1, -1, side, side)
+def _chosen(images: Tensor, which: Whole, channels: list[int]) -> Tensor:
+    """Some channels of some images `N×C×h×w` of 8 bit, as fractions of 1."""
+    planes = which[:, None] * images.shape[1] + np.array(channels)
+    chosen = images.flatten(0, 1).index_select(0, placed(planes.ravel(), images.device))
+    return chosen.float().mul_(1 / 255).unflatten(0, planes.shape)

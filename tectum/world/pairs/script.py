@@ -29,6 +29,7 @@ class Ranges:
         hidden: share of search crops in which something stands before a part of the target.
         loose: share of targets whose box is annotated loosely.
         turn: standard deviation of the target's turn between the crops, in radians.
+        spun: share of targets that turn by any angle instead.
     """
 
     region: float = 0.25
@@ -41,6 +42,7 @@ class Ranges:
     hidden: float = 0.25
     loose: float = 0.35
     turn: float = 0.2
+    spun: float = 0.12
 
 
 @dataclass(frozen=True)
@@ -223,7 +225,7 @@ class _Looks:
 
     def _target(self, aim: Aim, view: int) -> tuple[Layer, Floats]:
         cast = self.cast
-        angle = self.angle + (cast.normal(cast.ranges.turn) if view else 0)
+        angle = self.angle + (self._turn() if view else 0)
         stretch = np.exp(cast.normal(0.15) * (view > 0))
         linear = _linear(np.ones(cast.count, np.float32), angle, stretch)
         hull = cast.stock.hulls[cast.target, view]
@@ -237,6 +239,11 @@ class _Looks:
         shown = np.ones(cast.count, bool)
         flow = cast.normal(2.0, 2)
         return Layer(cast.target, views, affine, self.gain, self.bias, self.near, flow, shown), box
+
+    def _turn(self) -> Floats:
+        cast = self.cast
+        spun = cast.chance(cast.ranges.spun)
+        return np.where(spun, cast.uniform(-np.pi, np.pi), cast.normal(cast.ranges.turn)).astype(np.float32)
 
     def _other(self, aim: Aim, view: int, crowd: float) -> Layer:
         """Something else, beside the target and of about its size; some look like it."""

@@ -1,0 +1,83 @@
+"""Processes that train together make what one alone does, whatever they share."""
+
+from __future__ import annotations
+
+import os
+import socket
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+import torch
+from safetensors.torch import load_file
+
+from tectum.systems.catalogue import build
+from tectum.training.loop import Training
+from tests.trainings import STEADY, assert_alike, finished, moved, procedural, tiny, transform, transformed
+
+ROOT = Path(__file__).resolve().parents[1]
+
+
+@pytest.fixture(scope="module")
+def together(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
+    """The folder of all that two processes did together, started as `torchrun` would."""
+    folder = tmp_path_factory.mktemp("together")
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        port = free.getsockname()[1]
+    code = f"from pathlib import Path; from tests.trainings import divided; divided(Path({str(folder)!r}))"
+    settings = {"WORLD_SIZE": "2", "LOCAL_WORLD_SIZE": "2", "MASTER_ADDR": "127.0.0.1", "MASTER_PORT": str(port)}
+    settings |= {"TORCHELASTIC_RUN_ID": "test", "OMP_NUM_THREADS": "1", "GROUP_RANK": "0"}
+    workers = [
+        subprocess.Popen(
+            [sys.executable, "-c", code], cwd=ROOT, env={**os.environ, **settings, "RANK": rank, "LOCAL_RANK": rank}
+        )
+        for rank in ("0", "1")
+    ]
+    try:
+        assert [worker.wait(120) for worker in workers] == [0, 0]
+        yield folder
+    finally:
+        for worker in workers:
+            worker.kill()
+            worker.wait()
+
+
+@pytest.fixture(scope="module")
+def alone(tmp_path_factory: pytest.TempPathFactory) -> dict[str, torch.Tensor]:
+    """The weights that one process makes."""
+    return transform(tmp_path_factory.mktemp("alone"))
+
+
+def weights(folder: Path) -> dict[str, torch.Tensor]:
+    held: dict[str, torch.Tensor] = torch.load(folder / "checkpoint.pt", weights_only=True)["system"]
+    return held
+
+
+@pytest.mark.parametrize("strategy", ["ddp", "fsdp"])
+def test_two_processes_equal_one(strategy: str, together: Path, alone: dict[str, torch.Tensor]) -> None:
+    assert_alike(alone, weights(together / strategy))
+
+
+def test_a_run_may_change_its_processes_and_what_they_share(together: Path, alone: dict[str, torch.Tensor]) -> None:
+    last = Training(transformed(), together / "changing", hooks=STEADY)
+    assert last.done == 2
+    assert_alike(alone, finished(last).system.state_dict())
+
+
+@pytest.mark.parametrize("name", ["last", "best"])
+def test_averaged_weights_and_statistics_are_those_of_shared_batches(name: str, together: Path) -> None:
+    one, other = (load_file(together / f"nano-{strategy}" / f"{name}.safetensors") for strategy in ("ddp", "fsdp"))
+    torch.manual_seed(procedural().seed)
+    start = build("nano").state_dict()
+    assert {"sharpness", "head.enter.1.running_mean"} <= {key for key in one if not torch.equal(one[key], start[key])}
+    # Of the gate's bias, which adds the same to all senses, nothing depends: it is moved by rounding alone.
+    for key in one.keys() - {"gate.weight.bias"}:
+        way, distance = ((one[key] - each[key]).float().norm() for each in (start, other))
+        assert distance <= 0.02 * way, key
+
+
+def test_only_what_a_system_trains_moves_in_shared_weights(together: Path) -> None:
+    assert moved(tiny(transformed()).state_dict(), weights(together / "frozen")) == {"head"}
