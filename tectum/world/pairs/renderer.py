@@ -85,7 +85,8 @@ def _stage(stock: Stock, crop: Crop, senses: frozenset[Modality]) -> Stage:
     plates = _chosen(stock.plates, crop.plate, channels.kept)
     pixels = warp(plates, grid(placed(crop.window, device), crop.size), "reflection")
     flow = wide(crop.flow[:, : 2 * channels.moving], device).repeat(1, 1, crop.size, crop.size)
-    stage = Stage(*torch.split(pixels, [*channels.counts, int(channels.near)], dim=1), flow)
+    colours, heat, depth = torch.split(pixels, [*channels.counts, int(channels.near)], dim=1)
+    stage = Stage(colours, heat, depth, flow)
     for layer in crop.layers:
         _lay(stock, stage, layer, channels)
     return stage
@@ -182,11 +183,12 @@ def _cut(stock: Stock, layer: Layer, patch: _Patch, channels: _Channels) -> tupl
     gain, bias = wide(layer.gain[rows][:, body], device), wide(layer.bias[rows][:, body], device)
     skin = torch.addcmul(bias, seen[:, :-1], gain).clamp_(0, 1)
     near, flow = wide(layer.near[rows], device), wide(layer.flow[rows], device)
-    return Stage(*torch.split(skin, channels.counts, dim=1), near, flow), seen[:, -1:]
+    colours, heat = torch.split(skin, channels.counts, dim=1)
+    return Stage(colours, heat, near, flow), seen[:, -1:]
 
 
 def _chosen(images: Tensor, which: Whole, channels: list[int]) -> Tensor:
     """Some channels of some images `N×C×h×w` of 8 bit, as fractions of 1."""
     planes = which[:, None] * images.shape[1] + np.array(channels)
     chosen = images.flatten(0, 1).index_select(0, placed(planes.ravel(), images.device))
-    return chosen.float().mul_(1 / 255).unflatten(0, planes.shape)
+    return chosen.float().mul_(1 / 255).view(*planes.shape, *images.shape[2:])
