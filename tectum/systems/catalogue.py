@@ -5,11 +5,15 @@ from __future__ import annotations
 from tectum.errors import UnknownNameError
 from tectum.frames import Modality
 from tectum.systems.base import System
+from tectum.systems.bat import BAT
 from tectum.systems.duo import Duo
 from tectum.systems.nano import Nano
 from tectum.systems.ostrack import OSTrack
+from tectum.systems.sdstrack import SDSTrack
+from tectum.systems.tbsi import TBSI
+from tectum.systems.vipt import ViPT
 
-SYSTEMS: tuple[type[System], ...] = (Nano, OSTrack, Duo)
+SYSTEMS: tuple[type[System], ...] = (Nano, OSTrack, Duo, ViPT, TBSI, SDSTrack, BAT)
 
 
 def build(preset: str, second: Modality | str = Modality.THERMAL) -> System:
