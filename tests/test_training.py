@@ -20,7 +20,6 @@ from tectum.systems.base import Crops, System
 from tectum.systems.catalogue import build
 from tectum.systems.ostrack import OSTrack, OSTrackConfig
 from tectum.training.batches import Batches, SenseDraw, divide
-from tectum.training.log import Table, rows_until
 from tectum.training.loop import Hooks, Training, sense_draw, usable_crops
 from tectum.training.material import Mixture, Part, joined
 from tectum.training.optim import Average, elimination_at, rate_at
@@ -253,14 +252,3 @@ def test_the_average_follows_the_weights() -> None:
         torch.nn.init.constant_(layer.weight, value)
         average.update()
     assert average.values["weight"].item() == pytest.approx(0.9 * (0.9 * 1 + 0.1 * 2) + 0.1 * 4)
-
-
-def test_a_log_forgets_what_came_after_the_checkpoint_and_takes_new_columns(tmp_path: Path) -> None:
-    path = tmp_path / "log.csv"
-    path.write_text("batch,loss\n20,3\n40,2\n60,1\n")
-    assert rows_until(path, 0) == []
-    table = Table(path, 40)
-    table.log(60, {"loss": 1.5})
-    table.log(80, {"loss": 1.0, "overlap": 0.25})
-    table.log(100, {"loss": 0.5})
-    assert path.read_text() == "batch,loss,overlap\n20,3,\n40,2,\n60,1.5,\n80,1,0.25\n100,0.5,\n"

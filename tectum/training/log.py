@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import secrets
 from collections.abc import Iterable, Iterator
 from contextlib import ExitStack
 from importlib import import_module
@@ -35,12 +36,12 @@ def logged(steps: Iterable[Step], folder: RunFolder, recipe: Recipe, done: int) 
         done: batches that were done before; what is logged beyond them is forgotten.
 
     Raises:
-        RecipeError: if a package is missing that writes the log.
+        RecipeError: if a package is missing that writes the log, or Weights & Biases cannot be reached.
     """
     with ExitStack() as stack:
         loggers: list[Logger] = [Table(folder.log, done), Board(folder.path, done, stack)]
         if recipe.wandb is not None:
-            loggers.append(WeightsAndBiases(folder.path, recipe, stack))
+            loggers.append(WeightsAndBiases(folder.path, recipe, done, stack))
         for step in steps:
             if step.batch % LOG_EVERY == 0 or step.scores:
                 losses = {name: float(loss) for name, loss in step.losses.items()}
@@ -109,19 +110,28 @@ class WeightsAndBiases:
     """A run in a project of Weights & Biases.
 
     Args:
-        folder: of the run; its name names the run, so that a stopped one goes on.
+        folder: of the run; it keeps the run's id there, so that a stopped one goes on.
         recipe: of the run.
+        done: batches that were done before; with none it is another run.
         stack: closes it.
     """
 
-    def __init__(self, folder: Path, recipe: Recipe, stack: ExitStack) -> None:
+    def __init__(self, folder: Path, recipe: Recipe, done: int, stack: ExitStack) -> None:
         try:
             wandb = import_module("wandb")
         except ImportError:
             raise RecipeError("The recipe logs to Weights & Biases: pip install wandb, or leave wandb out.") from None
-        name = folder.resolve().name
-        settings = {"recipe": written(recipe)}
-        self.run = wandb.init(project=recipe.wandb, name=name, id=name, resume="allow", dir=folder, config=settings)
+        kept = folder / "wandb.id"
+        if not (done and kept.is_file()):
+            kept.write_text(secrets.token_hex(4))
+        where = {"name": "/".join(folder.resolve().parts[-2:]), "id": kept.read_text(), "dir": folder}
+        try:
+            self.run = wandb.init(project=recipe.wandb, resume="allow", config={"recipe": written(recipe)}, **where)
+        except wandb.Error as error:
+            reason = str(error).splitlines()[0].rstrip(".")
+            raise RecipeError(
+                f"Weights & Biases does not begin a run ({reason}): set WANDB_MODE=offline, or leave wandb out."
+            ) from None
         stack.callback(self.run.finish)
 
     def log(self, batch: int, values: dict[str, float]) -> None:

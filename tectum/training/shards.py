@@ -284,7 +284,10 @@ def _streamed(address: str) -> Iterator[bytes]:
             while chunk := stream.read(_CHUNK):
                 yield chunk
     except (OSError, ValueError) as error:
-        raise TectumError(f"{address} cannot be fetched ({error}): check the address and the connection.") from None
+        # WebDataset answers with the whole command line of the program that fetches for it.
+        ended = re.search(r"\['(\w+)'.* exit (\d+)", str(error))
+        reason = f"{ended[1]} ended with code {ended[2]}" if ended else error
+        raise TectumError(f"{address} cannot be fetched ({reason}): check the address and the connection.") from None
 
 
 def _check_size(path: Path, member: Member) -> None:

@@ -25,6 +25,9 @@ RISE, FALL = (0.86, 0.12, 0.12), (0.12, 0.12, 0.78)
 NOISE_TILE = 64
 """Side of the tile of noise in pixels."""
 
+REACH = 5
+"""Side of the square in pixels over which flow is smoothed."""
+
 
 @dataclass(frozen=True)
 class Lens:
@@ -172,8 +175,11 @@ def _change(stage: Stage) -> Tensor:
     brightness = stage.colours.mean(dim=1, keepdim=True).add_(0.03).log_()
     size = brightness.shape[-1]
     here = plain_grid(size, brightness.device)
-    before = torch.sub(here, stage.flow.permute(0, 2, 3, 1), alpha=2 / size)
-    return brightness - warp(brightness, before)
+    # What was at a pixel before has since moved on by its flow; smoothed, a thing's flow also reaches the ground that
+    # it uncovers behind it.
+    flow = F.avg_pool2d(stage.flow, REACH, stride=1, padding=REACH // 2)
+    moved = torch.add(here, flow.permute(0, 2, 3, 1), alpha=2 / size)
+    return brightness - warp(brightness, moved)
 
 
 def _mixed(channels: Tensor, matrix: Values, bias: Values) -> Tensor:

@@ -62,7 +62,7 @@ def render(stock: Stock, script: Script, senses: Sequence[Modality], seed: int, 
         setting, grain = np.random.default_rng(seed), np.random.default_rng((seed, place))
         views = {sense: sensor(sense, lens or Lens(), len(crop.plate), setting, grain) for sense in senses}
         images.append(_seen(stock, crop, views))
-    boxes = [torch.from_numpy(crop.boxes).to(stock.plates.device) for crop in (script.template, script.search)]
+    boxes = [placed(crop.boxes, stock.plates.device) for crop in (script.template, script.search)]
     return Pairs(images[0], images[1], boxes[0], boxes[1])
 
 
@@ -140,7 +140,8 @@ def _patches(layer: Layer, size: int, device: torch.device) -> Iterator[_Patch]:
     """The crops in which a thing is shown: whole, or by rising size a few and of them only what it can cover."""
     rows = np.flatnonzero(layer.shown)
     if device.type not in CACHED:
-        yield _Patch(rows, np.zeros((len(rows), 2), np.int64), size)
+        if len(rows):
+            yield _Patch(rows, np.zeros((len(rows), 2), np.int64), size)
         return
     reach = 2 * np.abs(layer.affine[rows, :, :2]).sum(axis=2).max(axis=1) + 2
     order = np.argsort(reach, kind="stable")

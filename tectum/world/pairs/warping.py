@@ -32,7 +32,7 @@ def grid(window: Tensor, size: int) -> Tensor:
 
 def plain_grid(size: int, device: torch.device) -> Tensor:
     """The grid `1×S×S×2` that leaves a whole image as it is, or resizes it to `size`."""
-    return grid(torch.tensor([[[2 / size, 0, -1], [0, 2 / size, -1]]], dtype=torch.float32).to(device), size)
+    return grid(placed(np.array([[[2 / size, 0, -1], [0, 2 / size, -1]]]), device), size)
 
 
 def warp(images: Tensor, places: Tensor, beyond: Literal["border", "reflection"] = "border") -> Tensor:
