@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sys
+import time
 from contextlib import ExitStack
 from pathlib import Path
 from types import ModuleType, SimpleNamespace
@@ -98,4 +99,8 @@ def test_the_package_itself_takes_what_it_is_told(tmp_path: Path, monkeypatch: p
     recipe = procedural("wandb=tracking", "schedule.epochs=1", "validation.every=1")
     assert run_training(recipe, tmp_path, quiet=True) == 0
     (kept,) = (tmp_path / "wandb").glob("offline-run-*/*.wandb")
+    # Its own process writes the file and may end after `finish` has returned.
+    deadline = time.monotonic() + 20
+    while b"overlap" not in kept.read_bytes() and time.monotonic() < deadline:
+        time.sleep(0.1)
     assert b"overlap" in kept.read_bytes()
