@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import csv
+import hashlib
 import importlib.util
 import json
 import os
+import shutil
 import signal
 import subprocess
 import sys
@@ -15,8 +17,10 @@ from dataclasses import replace
 from pathlib import Path
 
 import pytest
+import torch
 import typer
 from filelock import FileLock
+from safetensors.torch import load_file
 from trainings import WORLD
 from typer.testing import CliRunner, Result
 
@@ -38,6 +42,7 @@ from tectum.frames import Modality
 from tectum.systems.base import System
 from tectum.training.loop import Hooks
 from tectum.training.recipe import Recipe
+from tectum.weights import bundled
 from tectum.world import Scene
 from tectum.world.layouts import write_scene
 
@@ -231,6 +236,51 @@ def test_a_stopped_study_goes_on_and_a_failed_run_stops_no_other(data: Path, und
     second.go()
     assert engine.begun == ["+ rate, seed 1", "+ rate, seed 2"]
     assert written(data, second) == (undisturbed / "table.csv").read_bytes()
+
+
+def test_finished_trainings_and_weights_that_ship_are_taken_as_they_are(
+    data: Path, undisturbed: Path, tmp_path: Path
+) -> None:
+    def frozen(recipe: Recipe, folder: Path | None) -> Hooks:
+        def build(recipe: Recipe) -> System:
+            system = given.build(recipe)
+            system.register_forward_pre_hook(lambda *_: pytest.fail("It is trained again."))
+            return system
+
+        given = hooks(recipe, folder)
+        return replace(given, build=build)
+
+    kept, variants = TABLE[: TABLE.index("  + rate")], "  as it is: {weights: nano}\nmeasure:\n"
+    measure = "  - {benchmark: plain, root: scenes, key: SR}\nbaseline: baseline\n"
+    (tmp_path / "table.yaml").write_text(f"{kept.replace('[1, 2]', '[1]')}{variants}{measure}")
+    table = read_table(tmp_path / "table.yaml")
+    runs, places = lay_out(table, tmp_path), open_places(table.measures, data)
+    # What is left is a folder of `tectum train`.
+    own = shutil.ignore_patterns("run.json", "on-*")
+    before = shutil.copytree(undisturbed / "baseline" / "1", runs[0].folder, ignore=own) / "last.safetensors"
+    tensors = load_file(before)
+
+    def order(run: Run, device: str) -> Order:
+        return Order(run, lock_of(run, tmp_path), places, data, device, 1, frozen)
+
+    study = Study(runs, places, tmp_path, Here(), order)
+    study.go()
+    assert study.faults == {}
+    assert all(torch.equal(tensor, tensors[name]) for name, tensor in load_file(before).items())
+    record = json.loads((tmp_path / "as-it-is" / "1" / "run.json").read_text())
+    assert record["weights"] == hashlib.sha256(bundled("nano").read_bytes()).hexdigest()
+    assert (record["trained"], record["samples"]) == (0, 0)
+    assert record["parameters"] > 300_000
+    (held,) = gather(table, runs, {run.folder for run in runs}, places).by_measure.values()
+    scores = {finding.variant.name: finding.spread.mean for finding in held}
+    assert scores["baseline"] == pytest.approx(score_of(undisturbed, "baseline", 1))
+    assert scores["as it is"] != scores["baseline"]
+
+
+def score_of(out: Path, variant: str, seed: int) -> float:
+    """What a study has found on its first measure."""
+    held = json.loads((out / "table.json").read_text())
+    return float(held["measures"][0]["variants"][variant]["seeds"][str(seed)])
 
 
 def test_folders_of_other_recipes_are_refused(data: Path, undisturbed: Path) -> None:

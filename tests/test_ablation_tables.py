@@ -75,10 +75,39 @@ def test_a_budget_shortens_epochs_and_nothing_else(tmp_path: Path) -> None:
     assert budget_label([whole]) == f"{run.full:,} samples per run.".replace(",", " ")
 
 
+def test_variants_may_have_recipes_of_their_own_or_weights_that_ship(tmp_path: Path) -> None:
+    own = "  own: {recipe: own.yaml, set: [optim.lr=1e-3]}\n  bundled: {weights: ostrack-tiny}\n"
+    again = "  again: {weights_of: bundled, evaluate: [decoding.window=0]}\nmeasure"
+    (tmp_path / "own.yaml").write_text("system: nano\nbatch: {size: 32}\ndata: {world: {kind: world}}\n")
+    table = read_table(write(tmp_path, GOOD.replace("measure", own + again, 1).replace("nano\n", "duo-tiny\n")))
+    runs = {run.variant.name: run for run in lay_out(table, tmp_path) if run.seed == 1}
+    assert runs["own"].recipe.system == "nano"
+    assert runs["own"].recipe.batch.size == 16
+    assert (runs["own"].full, runs["own"].samples) == (60_000, 13_440)
+    for name in ("bundled", "again"):
+        assert (runs[name].recipe.system, runs[name].samples, runs[name].trains) == ("ostrack-tiny", 0, False)
+        assert runs[name].source == runs["bundled"].folder
+    assert budget_label([runs["bundled"], runs["own"]]) == "Reduced budget: 13 440 of 60 000 samples per run."
+    assert budget_label([runs["bundled"]]) == "Nothing is trained."
+    shorter = lay_out(replace(table, budget=6720), tmp_path)
+    assert [run.digest == runs[run.variant.name].digest for run in shorter if run.seed == 1][3:] == [False, True, True]
+
+
 def test_a_recipe_is_found_beside_its_table(tmp_path: Path) -> None:
     (tmp_path / "own.yaml").write_text("system: nano\ndata: {world: {kind: world}}\n")
     table = read_table(write(tmp_path, GOOD.replace("recipe: nano", "recipe: own.yaml")))
     assert lay_out(replace(table, budget=None), tmp_path)[0].recipe.schedule.samples == 60_000
+
+
+@pytest.mark.parametrize("sense", ["thermal", "depth", "event"])
+def test_ways_to_adapt_see_as_much_of_the_same(sense: str, tmp_path: Path) -> None:
+    runs = lay_out(read_table(f"adapters-{sense}"), tmp_path)
+    assert {run.recipe.second for run in runs} == {sense}
+    trained = [run.recipe for run in runs if run.trains]
+    assert len(trained) == len(runs) - 1 == 5
+    assert all(recipe.data == trained[0].data for recipe in trained)
+    (alike,) = {(recipe.batches, recipe.batch, recipe.initial.weights) for recipe in trained}
+    assert alike[2] == "ostrack-tiny"
 
 
 def test_shipped_tables_can_be_laid_out(tmp_path: Path) -> None:
@@ -105,6 +134,25 @@ def test_shipped_tables_can_be_laid_out(tmp_path: Path) -> None:
         ("optim.lr=1e-4", "optim.lrr=1e-4", "line 8, variant '. rate': 'optim.lrr=1e-4': optim.lrr"),
         ("optim.lr=1e-4", "faster", "line 8: variants.. rate holds 'faster': write settings as NAME=VALUE"),
         ("weights_of: baseline", "weights_of: other", "line 10: variants.no window.weights_of must name a variant"),
+        ("weights_of: baseline", "weights: nani", "line 9, variant 'no window': .*preset 'nani'"),
+        ("weights_of: baseline", "weights: bat-b256", "line 9, variant 'no window': No weights of 'bat-b256' come"),
+        ("weights_of: baseline", "recipe: nono", "line 9, variant 'no window': There is no recipe 'nono'"),
+        ("weights_of: baseline", "recipe: []", r"line 10: variants.no window.recipe must be text"),
+        (
+            "weights_of: baseline",
+            "weights_of: baseline\n    weights: nano",
+            "line 11: .*weights stands beside weights_of",
+        ),
+        (
+            "weights_of: baseline",
+            "weights: nano\n    recipe: nano",
+            "line 11: .*recipe has no effect, for weights trains",
+        ),
+        (
+            "weights_of: baseline",
+            "set: [seed=2]\n    weights_of: baseline",
+            "line 10: .*set has no effect, for weights_of",
+        ),
         ("decoding.window=0", "decoding.windows=0", "line 11: .*decoding.windows, which is unknown: use window"),
         ("missing=zero", "missing=guess", "line 11: .*no policy 'guess'"),
         ("missing=zero", "speed=9", "line 11: .*cannot be read .*speed"),

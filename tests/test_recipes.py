@@ -5,6 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
+import torch
 
 from tectum.errors import RecipeError
 from tectum.frames import Modality
@@ -44,10 +45,10 @@ def test_shipped_recipes_suit_their_systems_and_survive_being_written(name: str,
     path = tmp_path / "again.yaml"
     path.write_text(written(recipe))
     assert read_recipe(path) == recipe
-    if not name.endswith("b256"):
+    with torch.device("meta"):
         system = build(recipe.system, recipe.second)
-        assert sense_draw(system, recipe).shares
-        assert usable_crops(system, recipe).search_size <= 256
+    assert sense_draw(system, recipe).shares
+    assert usable_crops(system, recipe).search_size <= 256
 
 
 def test_the_base_recipe_has_the_published_settings() -> None:
@@ -101,7 +102,7 @@ def test_what_is_wrong_on_the_command_line_is_named_there(file: Path) -> None:
 
 
 def test_an_unknown_recipe_names_the_known_ones() -> None:
-    with pytest.raises(RecipeError, match="duo-tiny, nano"):
+    with pytest.raises(RecipeError, match=r"duo-tiny, .*nano"):
         read_recipe("nana")
 
 

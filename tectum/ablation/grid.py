@@ -9,10 +9,11 @@ from functools import cached_property
 from pathlib import Path
 
 from tectum.ablation.table import Table, Variant
-from tectum.errors import RecipeError
+from tectum.errors import RecipeError, TectumError
 from tectum.training.folder import comparable
-from tectum.training.recipe import Recipe
+from tectum.training.recipe import Initial, Recipe
 from tectum.training.recipe_file import read_recipe
+from tectum.weights import bundled
 
 
 @dataclass(frozen=True)
@@ -22,10 +23,10 @@ class Run:
     Attributes:
         variant: which.
         seed: of weights and pairs.
-        recipe: complete, with the budget.
-        full: pairs that the recipe would see without the budget.
+        recipe: complete, with the budget; where bundled weights are tried, only the system and its senses.
+        full: pairs that the recipe would see without the budget; 0 where bundled weights are tried.
         folder: where it is kept.
-        source: the folder of the run whose weights it tries; its own if it trains.
+        source: the folder of the run whose weights it tries; its own if they are of no other run.
     """
 
     variant: Variant
@@ -43,12 +44,12 @@ class Run:
     @property
     def trains(self) -> bool:
         """Whether it trains weights of its own."""
-        return self.folder == self.source
+        return self.variant.borrowed is None
 
     @property
     def samples(self) -> int:
-        """Pairs that it sees, or that the weights have seen which it tries."""
-        return self.recipe.batches * self.recipe.batch.size
+        """Pairs that it sees, or that the weights have seen in this study which it tries."""
+        return self.recipe.batches * self.recipe.batch.size if self.full else 0
 
     @cached_property
     def digest(self) -> str:
@@ -64,7 +65,8 @@ def lay_out(table: Table, out: Path) -> tuple[Run, ...]:
         out: the folder of the study; that of a run is `OUT/VARIANT/SEED`.
 
     Raises:
-        RecipeError: if the recipe, or that of a variant, cannot be read, or the budget is too small for it.
+        RecipeError: if the recipe, or that of a variant, cannot be read, or the budget is too small for it, or there
+            are no bundled weights where a variant asks for them.
     """
     read_recipe(table.recipe, list(table.given))
     full = {each.name: _resolved(table, each) for each in table.variants if each.weights_of is None}
@@ -77,7 +79,9 @@ def lay_out(table: Table, out: Path) -> tuple[Run, ...]:
 
 def budget_label(runs: Iterable[Run]) -> str:
     """How much each run sees, and whether that is less than its recipe asks for."""
-    lengths = list(dict.fromkeys((run.samples, run.full) for run in runs))
+    lengths = list(dict.fromkeys((run.samples, run.full) for run in runs if run.full))
+    if not lengths:
+        return "Nothing is trained."
     shortened = any(samples < full for samples, full in lengths)
     said = " or ".join(_length(samples, full) for samples, full in lengths)
     return f"Reduced budget: {said} samples per run." if shortened else f"{said} samples per run."
@@ -93,18 +97,22 @@ def _length(samples: int, full: int) -> str:
 
 
 def _run(table: Table, variant: Variant, full: Recipe, seed: int, out: Path) -> Run:
-    trained = variant if variant.weights_of is None else table.variant(variant.weights_of)
-    recipe = full if table.budget is None else _within(full, table.budget, trained.origin)
-    folders = (out / each.folder / str(seed) for each in (variant, trained))
-    return Run(variant, seed, replace(recipe, seed=seed), full.batches * full.batch.size, *folders)
+    owner = variant if variant.weights_of is None else table.variant(variant.weights_of)
+    length = full.batches * full.batch.size if owner.weights is None else 0
+    recipe = _within(full, table.budget, owner.origin) if length and table.budget is not None else full
+    folders = (out / each.folder / str(seed) for each in (variant, owner))
+    return Run(variant, seed, replace(recipe, seed=seed), length, *folders)
 
 
 def _resolved(table: Table, variant: Variant) -> Recipe:
     """A variant's recipe; what it validates on by the way would cost time and decide nothing."""
     changes = [*table.changes, *variant.changes, *table.given]
     try:
-        recipe = read_recipe(table.recipe, changes)
-    except RecipeError as error:
+        recipe = read_recipe(variant.recipe or table.recipe, changes)
+        if variant.weights is not None:
+            bundled(variant.weights, recipe.second)
+            return Recipe(variant.weights, recipe.second, initial=Initial(variant.weights))
+    except TectumError as error:
         # The settings of a table are the command line of its recipes.
         said = str(error).replace(" on the command line", "")
         raise RecipeError(f"{variant.origin}, variant '{variant.name}': {said}") from None

@@ -108,7 +108,7 @@ class Study:
             self.states[run.folder] = State.DONE
             return False
         self.states[run.folder] = State.WAITING
-        if run.trains or _is_trained(run):
+        if run.source == run.folder or _is_trained(run):
             return True
         if self.states.get(run.source) is State.FAILED:
             self._fail(run, f"The weights of {run.variant.weights_of} that it tries could not be trained.")

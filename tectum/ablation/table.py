@@ -30,14 +30,18 @@ class Variant:
     Attributes:
         name: as its author wrote it.
         changes: settings of the recipe that make it, such as `optim.lr=1e-4`.
+        recipe: the name or file of a recipe of its own; the table's if not said.
         weights_of: the variant whose weights it tries, instead of training its own.
+        weights: the preset whose bundled weights it tries, as that preset, instead of training any.
         trial: how its weights are tried.
         origin: file and line, for messages.
     """
 
     name: str
     changes: tuple[str, ...] = ()
+    recipe: str | None = None
     weights_of: str | None = None
+    weights: str | None = None
     trial: Trial = field(default_factory=Trial)
     origin: str = ""
 
@@ -45,6 +49,11 @@ class Variant:
     def folder(self) -> str:
         """The name of its folder."""
         return _as_folder(self.name)
+
+    @property
+    def borrowed(self) -> str | None:
+        """The variant or the preset whose weights it tries; `None` if it trains its own."""
+        return self.weights_of or self.weights
 
 
 @dataclass(frozen=True)
@@ -84,17 +93,17 @@ class Measure:
 
 @dataclass(frozen=True)
 class Table:
-    """Variants of a recipe, and how they are compared.
+    """Variants of one recipe or of several, and how they are compared.
 
     Attributes:
         title: what it shows.
-        recipe: the recipe's name or file.
+        recipe: name or file of the recipe of all variants that have none of their own.
         variants: the rows, in order.
         measures: what is scored, in order.
         baseline: the variant that differences are to.
         seeds: with each of which every variant is trained.
         budget: pairs that each run sees, its epochs shortened to fit; the recipe's own length if not said.
-        changes: settings of the recipe in all variants.
+        changes: settings of all recipes.
         given: the same, from the command line.
         origin: the file, for messages.
     """

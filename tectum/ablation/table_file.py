@@ -22,7 +22,7 @@ FOLDER = "ablations"
 """Where in the package the tables are that ship with it."""
 
 TABLE = ("title", "recipe", "seeds", "budget", "set", "variants", "measure", "baseline")
-VARIANT = ("set", "weights_of", "evaluate")
+VARIANT = ("recipe", "set", "weights_of", "weights", "evaluate")
 MEASURE = ("benchmark", "split", "root", "key")
 
 Keys = tuple[str | int, ...]
@@ -40,11 +40,11 @@ def read_table(name: str | Path) -> Table:
     """
     document = _Document(*recipe_file.found(str(name), "table", FOLDER))
     document.check_keys((), TABLE)
-    variants = tuple(_variants(document))
+    variants = tuple(_variants(document, Path(name)))
     _check_variants(document, variants)
     return Table(
         title=document.text(("title",), Path(name).stem),
-        recipe=_recipe(document, Path(name)),
+        recipe=_recipe(document, ("recipe",), Path(name)),
         variants=variants,
         measures=tuple(_measures(document)),
         baseline=_baseline(document, variants),
@@ -165,9 +165,9 @@ class _Document:
                 self._check_unique(each)
 
 
-def _recipe(document: _Document, table: Path) -> str:
+def _recipe(document: _Document, path: Keys, table: Path) -> str:
     """A recipe's name, or its file, which a table names relative to itself."""
-    said = document.text(("recipe",))
+    said = document.text(path)
     beside = table.parent / said
     return str(beside) if beside.is_file() else said
 
@@ -197,7 +197,7 @@ def _baseline(document: _Document, variants: Sequence[Variant]) -> str:
     return said
 
 
-def _variants(document: _Document) -> Iterator[Variant]:
+def _variants(document: _Document, table: Path) -> Iterator[Variant]:
     said = document.get(("variants",))
     if not isinstance(said, Mapping) or not said:
         raise document.error(("variants",), "must hold settings by name, such as `baseline: []`")
@@ -210,7 +210,9 @@ def _variants(document: _Document) -> Iterator[Variant]:
         yield Variant(
             str(name),
             document.words((*path, "set")),
+            _recipe(document, (*path, "recipe"), table) if "recipe" in settings else None,
             document.maybe((*path, "weights_of")),
+            document.maybe((*path, "weights")),
             _trial(document, (*path, "evaluate")),
             document.place(path),
         )
@@ -235,19 +237,27 @@ def _trial(document: _Document, path: Keys) -> Trial:
 def _check_variants(document: _Document, variants: Sequence[Variant]) -> None:
     """Makes sure that each variant has a folder of its own, and weights."""
     folders: dict[str, str] = {}
-    trained = [variant.name for variant in variants if variant.weights_of is None]
+    owners = [variant.name for variant in variants if variant.weights_of is None]
     for variant in variants:
         path: Keys = ("variants", variant.name)
         other = folders.setdefault(variant.folder.lower(), variant.name)
         if other != variant.name:
             raise document.error(path, f"is too like '{other}': their folders would have the same name, so rename one")
-        if variant.weights_of is None:
-            continue
-        if variant.weights_of not in trained:
-            known = ", ".join(trained) or "none"
-            raise document.error((*path, "weights_of"), f"must name a variant that trains, that is one of {known}")
-        if variant.changes:
-            raise document.error((*path, "set"), "has no effect, for weights_of trains nothing: leave one out")
+        if variant.weights_of is not None and variant.weights_of not in owners:
+            known = ", ".join(owners) or "none"
+            raise document.error((*path, "weights_of"), f"must name a variant with its own weights, one of {known}")
+        if variant.borrowed is not None:
+            _check_untrained(document, path, variant)
+
+
+def _check_untrained(document: _Document, path: Keys, variant: Variant) -> None:
+    """Makes sure that a variant which trains nothing does not say how to train."""
+    source = "weights_of" if variant.weights_of is not None else "weights"
+    for name, said in (("set", variant.changes), ("recipe", variant.recipe)):
+        if said:
+            raise document.error((*path, name), f"has no effect, for {source} trains nothing: leave one out")
+    if variant.weights_of is not None and variant.weights is not None:
+        raise document.error((*path, "weights"), "stands beside weights_of: leave one out")
 
 
 def _measures(document: _Document) -> Iterator[Measure]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import shutil
 import sys
 import traceback
 from collections.abc import Callable
@@ -30,7 +31,7 @@ from tectum.training.loop import Hooks
 from tectum.training.parameters import parameter_table
 from tectum.training.recipe import Recipe
 from tectum.training.run import run_training
-from tectum.weights import load
+from tectum.weights import bundled, load
 
 SIDE_BY_SIDE = 8
 """Sequences that a GPU tracks in lockstep."""
@@ -110,20 +111,36 @@ def carry_out(order: Order) -> Outcome:
 
 def _carry_out(order: Order) -> Outcome:
     torch.set_num_threads(order.threads)
-    record = _trained(order) if order.run.trains else _borrowed(order.run)
+    record = _own(order) if order.run.source == order.run.folder else _borrowed(order.run)
     if record is None:
         return Outcome(End.STOPPED)
     problems = [sentence for place in order.places for sentence in _track(order, place, record)]
     return Outcome(End.DONE, problems=tuple(problems))
 
 
-def _trained(order: Order) -> Record | None:
-    """Trains to the end; `None` if a signal stopped it."""
+def _own(order: Order) -> Record | None:
+    """The record of a run with weights of its own, which are made if they are not there; `None` if a signal came."""
     run = order.run
     record = read_record(run.folder) or Record(run.digest)
     if record.weights is not None:
         return record
     record.write(run.folder)
+    return _trained(order) if run.trains else _bundled(run)
+
+
+def _bundled(run: Run) -> Record:
+    """Keeps a copy of the weights that ship with Tectum, for they may be others in the next version."""
+    preset, second = run.recipe.system, run.recipe.second
+    shutil.copyfile(bundled(preset, second), _weights(run))
+    parameters = sum(parameter.numel() for parameter in load(preset, _weights(run), second).parameters())
+    record = Record(run.digest, _sha256(_weights(run)), parameters=parameters)
+    record.write(run.folder)
+    return record
+
+
+def _trained(order: Order) -> Record | None:
+    """Trains to the end; `None` if a signal stopped it."""
+    run = order.run
     hooks = order.prepare(run.recipe, order.data)
     built: list[System] = []
 

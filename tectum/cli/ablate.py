@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from tectum.ablation.places import Place
     from tectum.ablation.record import Standing
     from tectum.ablation.running import Study
-    from tectum.ablation.table import Table
+    from tectum.ablation.table import Table, Variant
     from tectum.systems.base import System
     from tectum.training.loop import Hooks
     from tectum.training.recipe import Recipe
@@ -52,7 +52,7 @@ def ablate(
     dry_run: Annotated[bool, typer.Option("--dry-run", help="Print what there is to do and what is done.")] = False,
     quiet: Annotated[bool, typer.Option("--quiet", "-q", help="Print only the tables, warnings and errors.")] = False,
 ) -> None:
-    """Compare variants of a recipe; the same command again goes on where it was stopped."""
+    """Compare variants of a recipe, or several recipes; the same command again goes on where it was stopped."""
     from functools import partial
 
     from tectum.ablation.findings import gather
@@ -162,13 +162,21 @@ def _preview(table: Table, runs: Sequence[Run], out: Path, data: Path | None) ->
     typer.echo(f"{table.title}: {len(table.variants)} variants × {len(table.seeds)} seeds in {out}")
     typer.echo(budget_label(runs))
     for run in runs:
-        samples = f"{grouped(run.samples)} samples" if run.trains else f"weights of {run.variant.weights_of}"
+        samples = f"{grouped(run.samples)} samples" if run.trains else f"weights of {run.variant.borrowed}"
         typer.echo(f"  {run.variant.name:<{width}}  seed {run.seed}  {samples}, {_stage(held[run.folder])}")
     for variant in table.variants:
-        typer.echo(f"{variant.name}: {' '.join(variant.changes) or 'nothing is changed'}")
+        typer.echo(f"{variant.name}: {_made_of(variant)}")
     left = sum(run.samples * (1 - held[run.folder].trained) for run in runs if run.trains)
     typer.echo(f"left to train: {grouped(round(left))} samples")
     typer.echo(f"measures: {', '.join(measure.title for measure in table.measures)}")
+
+
+def _made_of(variant: Variant) -> str:
+    """What makes a variant, in words."""
+    if variant.borrowed is not None:
+        return f"weights of {variant.borrowed}"
+    recipe = [f"recipe {variant.recipe}"] if variant.recipe else []
+    return " ".join((*recipe, *variant.changes)) or "nothing is changed"
 
 
 def _stage(far: Standing) -> str:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import signal
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
@@ -12,6 +12,7 @@ import typer
 
 if TYPE_CHECKING:
     from tectum.benchmarks.base import Benchmark
+    from tectum.evaluation.drops import Drop
     from tectum.evaluation.engines import Crew
     from tectum.evaluation.lockstep import Setup
     from tectum.evaluation.running import Evaluation
@@ -46,6 +47,13 @@ def evaluate(
     missing: Annotated[
         str, typer.Option(metavar="copy|zero|stop", help="What to do in a frame that lacks a sense.")
     ] = "copy",
+    drop: Annotated[
+        list[str] | None,
+        typer.Option(
+            metavar="SENSE[:BEGIN-END]",
+            help="Hide a sense in a part of every sequence, such as thermal:0.5-1; may be given again.",
+        ),
+    ] = None,
     batch: Annotated[int, typer.Option(min=1, help="Sequences that each worker tracks in lockstep.")] = 1,
     workers: Annotated[int, typer.Option(min=1, help="Processes that share the work.")] = 1,
     engine: Annotated[str, typer.Option(metavar="local|ray", help="Where workers run.")] = "local",
@@ -79,7 +87,8 @@ def evaluate(
     chosen = find(benchmark)
     conventions.convention(convention or chosen.convention)
     sense = second or _second_sense(chosen)
-    file, digest = _weights(preset, weights)
+    file, digest = _weights(preset, weights, sense)
+    drops = _drops(drop or (), chosen)
     policy, tracker = MissingPolicy.of(missing), partial(load, preset, weights, sense, device, missing)
     if engine == "local":
         # A mistake is told before anything is written; on a cluster, this machine may lack the device.
@@ -96,12 +105,13 @@ def evaluate(
         split=split or chosen.split,
         repetitions=repetitions,
         version=chosen.version(root),
+        drop=" ".join(map(str, drops)),
     )
     jobs, problems = plan(chosen, root, config.split, config.repetitions)
     place = out or Path("evaluations") / f"{preset}-{chosen.name}"
     folder = RunFolder(place, config, {"weights": str(file), "root": str(root)})
     folder.enter(jobs)
-    setup = Setup(tracker, chosen, root, folder.threads(_threads(workers)))
+    setup = Setup(tracker, chosen, root, folder.threads(_threads(workers)), drops)
     crew = _crew(setup, workers, engine, address, device)
     run = Evaluation(folder, jobs, crew, batch, say=_warn)
     run.problems.extend(problems)
@@ -127,7 +137,20 @@ def _second_sense(benchmark: Benchmark) -> str | None:
     return benchmark.senses[1] if len(benchmark.senses) == 2 else None
 
 
-def _weights(preset: str, weights: Path | None) -> tuple[Path, str]:
+def _drops(texts: Sequence[str], benchmark: Benchmark) -> tuple[Drop, ...]:
+    """What is hidden of every sequence, whatever the order of the options."""
+    from tectum.errors import UnknownNameError
+    from tectum.evaluation.drops import Drop
+
+    drops = sorted({Drop.of(text) for text in texts}, key=str)
+    for drop in drops:
+        if drop.sense not in benchmark.senses:
+            known = ", ".join(benchmark.senses)
+            raise UnknownNameError(f"{benchmark.title} has no {drop.sense} that could be dropped: use one of {known}.")
+    return tuple(drops)
+
+
+def _weights(preset: str, weights: Path | None, second: str | None) -> tuple[Path, str]:
     """The weights file and its SHA-256."""
     import hashlib
 
@@ -135,7 +158,7 @@ def _weights(preset: str, weights: Path | None) -> tuple[Path, str]:
     from tectum.weights.files import bundled, check_preset
 
     check_preset(preset)
-    path = readable(bundled(preset) if weights is None else weights)
+    path = readable(bundled(preset, second) if weights is None else weights)
     with path.open("rb") as file:
         return path, hashlib.file_digest(file, "sha256").hexdigest()
 

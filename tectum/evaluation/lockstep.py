@@ -11,7 +11,7 @@ import platform
 import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from itertools import islice
 from pathlib import Path
 
@@ -21,6 +21,7 @@ import torch
 from tectum import frames as nouns
 from tectum.benchmarks.base import Benchmark
 from tectum.errors import SourceError, TectumError
+from tectum.evaluation.drops import ASKED_FOR, Drop, Dropped
 from tectum.evaluation.jobs import Job
 from tectum.evaluation.passes import Advanced, Event, Failed, Finished, Opened, Pass
 from tectum.frames import Estimate, Frame
@@ -41,12 +42,14 @@ class Setup:
         benchmark: whose sequences.
         root: the folder of the download, as the worker's machine knows it.
         threads: how many threads PyTorch may use.
+        drops: what is hidden of every sequence, of its frames in the order played.
     """
 
     tracker: Callable[[], Tracker]
     benchmark: Benchmark
     root: Path
     threads: int
+    drops: tuple[Drop, ...] = ()
 
 
 class Worker:
@@ -102,6 +105,7 @@ class Worker:
         with ExitStack() as closing:
             try:
                 sequence = self._setup.benchmark.sequence(self._setup.root, job.sequence, job.order)
+                sequence = replace(sequence, recording=Dropped(sequence.recording, self._setup.drops))
                 frames = closing.enter_context(reading(sequence.recording))
                 lane = _Lane.begin(tracker, job, sequence, frames)
             except TectumError as error:
@@ -169,7 +173,8 @@ class _Lane:
 
     def note(self, frame: Frame, estimate: Estimate, seconds: float) -> None:
         self.rows.append((estimate, seconds))
-        self.gaps.note(Moment(frame, (estimate,)))
+        surprising = frozenset(sense for sense in estimate.missing if frame.reasons.get(sense) != ASKED_FOR)
+        self.gaps.note(Moment(frame, (replace(estimate, missing=surprising),)))
 
     def news(self) -> int:
         """Images since this was last asked."""

@@ -46,6 +46,7 @@ class Config:
         split: which sequences.
         repetitions: how often each is tracked.
         version: of a benchmark that is rendered; empty for others.
+        drop: which senses are hidden where, as `Drop` writes it; empty for none.
     """
 
     preset: str
@@ -58,6 +59,7 @@ class Config:
     split: str
     repetitions: int
     version: str = ""
+    drop: str = ""
 
 
 class RunFolder:
@@ -107,9 +109,14 @@ class RunFolder:
             return int(record.setdefault("threads", wanted))
 
     def _compare(self, record: Mapping[str, Any]) -> None:
-        known, ours = record.get("config", {}), asdict(self.config)
+        if "config" not in record:
+            return
+        # Nothing was dropped before a record could say so.
+        known, ours = {"drop": "", **record["config"]}, asdict(self.config)
         other = [
-            f"{key} {known[key]} instead of {ours[key]}" for key in ours if key in known and known[key] != ours[key]
+            f"{key} {known[key] or 'none'} instead of {ours[key] or 'none'}"
+            for key in ours
+            if key in known and known[key] != ours[key]
         ]
         if other:
             raise TectumError(
