@@ -127,7 +127,9 @@ def test_a_smoke_run_is_short_and_cheap() -> None:
 def test_scores_are_compared_within_their_tolerance() -> None:
     recipe = Recipe(expect={"a": [0.50, 0.03], "b": [0.50, 0.03], "c": [0.5, 0.03]})
     found = findings(recipe, recipe.batches, {"a": 0.529, "b": 0.46})
-    assert [each.holds for each in found] == [True, False, False]
+    assert [each.verdict for each in found] == ["holds", "missed", "not scored"]
+    with pytest.raises(RecipeError, match=r"none of the scores .* \(a, b, c\): name those .* \(d\)"):
+        findings(recipe, recipe.batches, {"d": 0.5})
     with pytest.raises(RecipeError, match="finish it"):
         findings(recipe, recipe.batches - 1, {})
     with pytest.raises(RecipeError, match="expects no scores"):

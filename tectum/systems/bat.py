@@ -88,8 +88,9 @@ class Adapter(nn.Module):
 
     def forward(self, tokens: Tensor) -> Tensor:
         """Maps tokens `2B×N×C`, first one sense of the whole batch, then the other, to what each gets of the other."""
-        prompt: Tensor = self.up(self.dropout(self.middle(self.down(tokens))))
-        return prompt.roll(len(prompt) // 2, dims=0)
+        narrow = self.dropout(self.middle(self.down(tokens)))
+        prompt: Tensor = self.up(narrow.roll(len(tokens) // 2, dims=0))
+        return prompt
 
 
 class BAT(System):

@@ -18,7 +18,7 @@ class Finding:
         name: of the score.
         expected: its value.
         tolerance: by how much it may differ.
-        found: what the run reached, `nan` where it was not scored.
+        found: what the run reached, `nan` where it was not scored, such as on images of a sense it does not take.
     """
 
     name: str
@@ -31,6 +31,13 @@ class Finding:
         """Whether the run is within the tolerance; a much better score too says that something differs."""
         return abs(self.found - self.expected) <= self.tolerance
 
+    @property
+    def verdict(self) -> str:
+        """`holds`, `missed`, or `not scored`."""
+        if math.isnan(self.found):
+            return "not scored"
+        return "holds" if self.holds else "missed"
+
 
 def findings(recipe: Recipe, batch: int, scores: Mapping[str, float]) -> list[Finding]:
     """Compares a run with its recipe.
@@ -41,12 +48,17 @@ def findings(recipe: Recipe, batch: int, scores: Mapping[str, float]) -> list[Fi
         scores: of the run.
 
     Raises:
-        RecipeError: if the recipe promises nothing, or the run is not finished.
+        RecipeError: if the recipe promises nothing, the run is not finished, or it has none of the scores.
     """
     if not recipe.expect:
         raise RecipeError("The recipe expects no scores: write them under expect, each with its tolerance.")
     if batch < recipe.batches:
         raise RecipeError(f"The run is at batch {batch} of {recipe.batches}: finish it before it is checked.")
+    if not recipe.expect.keys() & scores.keys():
+        raise RecipeError(
+            f"The run has none of the scores that its recipe expects ({', '.join(recipe.expect)}): name those that its "
+            f"validation gives ({', '.join(scores)})."
+        )
     return [
         Finding(name, expected, tolerance, scores.get(name, math.nan))
         for name, (expected, tolerance) in recipe.expect.items()
