@@ -139,16 +139,22 @@ def _thermal_camera(lens: Lens, count: int, setting: np.random.Generator, grain:
 
 
 def _depth_camera(lens: Lens, count: int, setting: np.random.Generator, grain: np.random.Generator) -> View:
-    """Stretched from nearest to farthest and shown in JET colours, as RGB-D trackers are given it; 0 where it fails."""
+    """In JET colours, as RGB-D trackers are given it; the nearest where it fails.
+
+    Colours span what is nearest and farthest in the whole frame, of which a crop shows a part: a thing keeps its colour
+    from template to search, but for the drift of that span from frame to frame.
+    """
     noise = _noise(np.full(count, lens.grain / 3), 1, setting, grain)
     speck = _noise(np.ones(count), 1, setting, grain)
     worst = setting.uniform(2.0, 3.5, count)
+    nearest = setting.uniform(-0.15, 0.15, count) + grain.normal(0, 0.03, count)
+    farthest = setting.uniform(0.75, 1.1, count) + grain.normal(0, 0.03, count)
 
     def view(stage: Stage, rows: slice) -> Tensor:
         far = noise(1 - stage.near, rows)
-        low, high = (edge(far.flatten(1), dim=1)[:, None, None, None] for edge in (torch.amin, torch.amax))
         failed = speck(torch.zeros_like(far), rows) > wide(worst[rows], far.device)
-        steps = far.sub_(low).mul_(255 / (high - low).clamp_(min=1e-6)).masked_fill_(failed, 0).int().clamp_(max=255)
+        low, gain = wide(nearest[rows], far.device), wide(255 / (farthest - nearest)[rows], far.device)
+        steps = far.sub_(low).mul_(gain).clamp_(0, 255).masked_fill_(failed, 0).int()
         return F.embedding(steps[:, 0], placed(_jet(), far.device)).permute(0, 3, 1, 2)
 
     return view
