@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import replace
 
+import cv2
 import numpy as np
 import numpy.typing as npt
 import pytest
@@ -75,8 +76,9 @@ def test_nearer_things_are_of_colder_colour_in_depth_and_hide_others() -> None:
     plate, behind, before = (
         np.median(image[24:40, columns], axis=(0, 1)) for columns in (slice(2, 12), slice(18, 22), slice(30, 54))
     )
-    warmth = [float(colour[0] - colour[2]) for colour in (plate, behind, before)]
-    assert warmth[0] > warmth[1] > warmth[2]
+    scale = cv2.applyColorMap(np.arange(256, dtype=np.uint8)[:, None], cv2.COLORMAP_JET)[:, 0, ::-1].astype(int)
+    far_of = [np.abs(scale - colour).sum(axis=1).argmin() for colour in (plate, behind, before)]
+    assert far_of[0] > far_of[1] > far_of[2]
 
 
 def test_a_thing_as_warm_as_what_is_behind_it_is_lost_to_the_thermal_camera_alone() -> None:

@@ -28,6 +28,9 @@ NOISE_TILE = 64
 REACH = 5
 """Side of the square in pixels over which flow is smoothed."""
 
+SHADOW = 3
+"""Width in pixels of the band beside a thing in which depth fails."""
+
 
 @dataclass(frozen=True)
 class Lens:
@@ -142,17 +145,21 @@ def _depth_camera(lens: Lens, count: int, setting: np.random.Generator, grain: n
     """In JET colours, as RGB-D trackers are given it; the nearest where it fails.
 
     Colours span what is nearest and farthest in the whole frame, of which a crop shows a part: a thing keeps its colour
-    from template to search, but for the drift of that span from frame to frame.
+    from template to search, but for the drift of that span from frame to frame. It fails in specks, and beside things
+    where the light that measures it does not reach.
     """
     noise = _noise(np.full(count, lens.grain / 3), 1, setting, grain)
     speck = _noise(np.ones(count), 1, setting, grain)
     worst = setting.uniform(2.0, 3.5, count)
     nearest = setting.uniform(-0.15, 0.15, count) + grain.normal(0, 0.03, count)
     farthest = setting.uniform(0.75, 1.1, count) + grain.normal(0, 0.03, count)
+    step = np.where(setting.random(count) < 0.7, setting.uniform(0.02, 0.15, count), 2.0)
+    side = SHADOW if setting.random() < 0.5 else -SHADOW
 
     def view(stage: Stage, rows: slice) -> Tensor:
         far = noise(1 - stage.near, rows)
         failed = speck(torch.zeros_like(far), rows) > wide(worst[rows], far.device)
+        failed |= stage.near.roll(side, dims=3) - stage.near > wide(step[rows], far.device)
         low, gain = wide(nearest[rows], far.device), wide(255 / (farthest - nearest)[rows], far.device)
         steps = far.sub_(low).mul_(gain).clamp_(0, 255).masked_fill_(failed, 0).int()
         return F.embedding(steps[:, 0], placed(_jet(), far.device)).permute(0, 3, 1, 2)

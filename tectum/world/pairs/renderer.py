@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 import torch
@@ -87,8 +87,9 @@ def _stage(stock: Stock, crop: Crop, senses: frozenset[Modality]) -> Stage:
     flow = wide(crop.flow[:, : 2 * channels.moving], device).repeat(1, 1, crop.size, crop.size)
     colours, heat, depth = torch.split(pixels, [*channels.counts, int(channels.near)], dim=1)
     stage = Stage(colours, heat, depth, flow)
+    ground = depth.mean(dim=(2, 3), keepdim=True)
     for layer in crop.layers:
-        _lay(stock, stage, layer, channels)
+        _lay(stock, stage, layer, channels, ground)
     return stage
 
 
@@ -152,10 +153,13 @@ def _patches(layer: Layer, size: int, device: torch.device) -> Iterator[_Patch]:
         yield _Patch(rows[chosen], corner, side)
 
 
-def _lay(stock: Stock, stage: Stage, layer: Layer, channels: _Channels) -> None:
-    """Lays one thing on each crop in which it is shown, in place."""
+def _lay(stock: Stock, stage: Stage, layer: Layer, channels: _Channels, ground: Tensor) -> None:
+    """Lays one thing on each crop in which it is shown, in place; `ground` is the nearness `b×1×1×1` behind it."""
     for patch in _patches(layer, stage.flow.shape[-1], stage.flow.device):
         thing, cover = _cut(stock, layer, patch, channels)
+        if channels.near:
+            behind = ground[placed(patch.rows, ground.device)]
+            thing = replace(thing, near=behind + (1 - behind) * thing.near)
         for there, brought in zip(stage.planes, thing.planes, strict=True):
             if there.shape[1]:
                 _blend(there, patch, brought, cover)

@@ -55,7 +55,7 @@ class Layer:
         affine: `B×2×3` from its tile, -1 to 1, to the crop's pixels.
         gain: `B×4` by which red, green, blue and heat are multiplied.
         bias: `B×4` added to them, in [-1, 1].
-        near: `B` nearness in [0, 1].
+        near: `B` share of the way from what is behind it to the nearest, in [0, 1].
         flow: `B×2` by how many pixels it moves in the exposure of an event image.
         shown: `B`, whether it is there at all.
     """
@@ -204,7 +204,8 @@ class _Looks:
         self.gain = 1 + cast.uniform(-0.4, 0.4, 4)
         self.bias = cast.uniform(-0.15, 0.15, 4)
         self.bias[:, 3] = cast.uniform(-0.4, 0.4)
-        self.near = cast.uniform(0.35, 0.9)
+        # Most things stand close to what is behind them.
+        self.near = 0.03 + 0.8 * cast.uniform(0, 1) ** 2
 
     def crop(self, aim: Aim, plate: Whole, region: Floats, view: int, absent: Flags, crowd: float) -> Crop:
         cast = self.cast
@@ -280,7 +281,7 @@ class _Looks:
             np.concatenate([linear, center[:, :, None]], axis=2).astype(np.float32),
             1 + cast.uniform(-0.4, 0.4, 4),
             cast.uniform(-0.3, 0.3, 4),
-            np.minimum(1, self.near + cast.uniform(0.05, 0.3)),
+            np.minimum(1, self.near + cast.uniform(0.03, 0.3)),
             cast.normal(2.0, 2),
             cast.chance(cast.ranges.hidden) & ~absent,
         )
