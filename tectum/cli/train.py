@@ -94,6 +94,7 @@ def _preview(recipe: Recipe, data: Path | None) -> None:
     from tectum.training.recipe import written
 
     system = initial_system(recipe, named_weights(recipe, data))
+    system.equip()
     typer.echo(written(recipe))
     for line in lines(system):
         typer.echo(line)
@@ -115,7 +116,6 @@ def _check(recipe: Recipe, folder: Path) -> None:
     found = findings(recipe, *RunFolder(folder).scores())
     typer.echo(f"{'score':<32}{'expected':>10}{'± ':>9}{'found':>9}")
     for each in found:
-        word = "holds" if each.holds else "missed"
-        typer.echo(f"{each.name:<32}{each.expected:>10.3f}{each.tolerance:>9.3f}{each.found:>9.3f}  {word}")
-    if not all(each.holds for each in found):
+        typer.echo(f"{each.name:<32}{each.expected:>10.3f}{each.tolerance:>9.3f}{each.found:>9.3f}  {each.verdict}")
+    if any(each.verdict == "missed" for each in found):
         raise typer.Exit(MISSED)

@@ -74,23 +74,40 @@ def keep_ratio(progress: float, start: float, end: float, final: float) -> float
     return final + (1 - final) * (1 + math.cos(math.pi * (progress - start) / (end - start))) / 2
 
 
-def candidate_scores(
-    query: Tensor, key: Tensor, template_length: int, rows: tuple[int, ...], weights: Tensor | None = None
-) -> Tensor:
-    """How much the judging template tokens attend to each search token, averaged over tokens and heads.
+def candidate_attention(query: Tensor, key: Tensor, template_length: int, rows: tuple[int, ...]) -> Tensor:
+    """How much each judging template token attends to each search token.
 
     Args:
         query: `B×heads×N×D`, template tokens first.
         key: `B×heads×N×D`.
         template_length: tokens of the template.
         rows: flat indices of the judging tokens.
-        weights: their weights `B×len(rows)`, equal if `None`.
 
     Returns:
-        Scores `B×(N - template_length)`.
+        `B×heads×len(rows)×(N - template_length)`.
     """
     judges = query[:, :, list(rows)] * query.shape[-1] ** -0.5
-    attention: Tensor = (judges @ key.transpose(-2, -1)).softmax(dim=-1)[..., template_length:]
+    attention: Tensor = (judges @ key.transpose(-2, -1)).softmax(dim=-1)
+    return attention[..., template_length:]
+
+
+def candidate_scores(
+    query: Tensor, key: Tensor, template_length: int, rows: tuple[int, ...], weights: Tensor | None = None
+) -> Tensor:
+    """`candidate_attention`, averaged over judging tokens and heads: `B×(N - template_length)`."""
+    return averaged(candidate_attention(query, key, template_length, rows), weights)
+
+
+def averaged(attention: Tensor, weights: Tensor | None = None) -> Tensor:
+    """Averages the attention of judging template tokens over them and over heads.
+
+    Args:
+        attention: `B×heads×judges×L`.
+        weights: of the judges, `B×judges`, equal if `None`.
+
+    Returns:
+        Scores `B×L`.
+    """
     if weights is None:
         return attention.mean(dim=2).mean(dim=1)
     return (attention.mean(dim=1) * weights[..., None]).sum(dim=1)
@@ -105,6 +122,11 @@ def best_candidates(scores: Tensor, keep: float) -> Tensor:
 def select(tokens: Tensor, index: Tensor) -> Tensor:
     """Takes tokens `B×L×C` at the indices `B×K`."""
     return tokens.gather(1, index[..., None].expand(-1, -1, tokens.shape[-1]))
+
+
+def narrow(tokens: Tensor, template_length: int, survivors: Tensor) -> Tensor:
+    """Drops all search tokens but the survivors, `B×K`, from tokens `B×N×C` of which the first are the template's."""
+    return torch.cat([tokens[:, :template_length], select(tokens[:, template_length:], survivors)], dim=1)
 
 
 def restore(tokens: Tensor, index: Tensor, length: int) -> Tensor:

@@ -10,7 +10,14 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from tectum.networks.elimination import Watch, best_candidates, candidate_scores, restore, select, watching_rows
+from tectum.networks.elimination import (
+    Watch,
+    best_candidates,
+    candidate_scores,
+    narrow,
+    restore,
+    watching_rows,
+)
 
 
 @dataclass(frozen=True)
@@ -210,7 +217,7 @@ def eliminate(
     length = elimination.template_length
     scores = candidate_scores(query, key, length, elimination.rows, elimination.weights)
     survivors = best_candidates(scores.detach(), elimination.keep)
-    return torch.cat([tokens[:, :length], select(tokens[:, length:], survivors)], dim=1), survivors
+    return narrow(tokens, length, survivors), survivors
 
 
 @dataclass(frozen=True)
@@ -256,17 +263,30 @@ class Block(nn.Module):
         Returns:
             The tokens, and which of the incoming search tokens they hold, `B×K` (`None` for all).
         """
+        tokens, query, key = self.attend(tokens, first, beside)
+        tokens, survivors = eliminate(tokens, query, key, elimination)
+        return self.perceive(tokens, beside), survivors
+
+    def attend(self, tokens: Tensor, first: int = 0, beside: Beside | None = None) -> tuple[Tensor, Tensor, Tensor]:
+        """The first half of `forward`, up to the elimination.
+
+        Returns:
+            The tokens, and the queries and keys of all that came in, `B×heads×N×C/heads`.
+        """
         normed = self.norm1(tokens)
         query, key, value = self.attn.project(normed)
         tokens = tokens[:, first:] + self.drop_path(self.attn.gather(query[:, :, first:], key, value))
         if beside is not None:
             tokens = tokens + self.drop_path(beside.attention(normed[:, first:]))
-        tokens, survivors = eliminate(tokens, query, key, elimination)
+        return tokens, query, key
+
+    def perceive(self, tokens: Tensor, beside: Beside | None = None) -> Tensor:
+        """The second half of `forward`, after the elimination."""
         normed = self.norm2(tokens)
         tokens = tokens + self.drop_path(self.mlp(normed))
         if beside is not None:
             tokens = tokens + self.drop_path(beside.perceptron(normed))
-        return tokens, survivors
+        return tokens
 
 
 class JointViT(nn.Module):

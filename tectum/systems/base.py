@@ -234,6 +234,13 @@ class System(nn.Module, ABC):
     def objective(self, batch: Batch) -> Losses:
         """The training loss of a batch."""
 
+    def equip(self) -> None:
+        """Adds what training alone needs, such as teachers; once, when the initial weights are in place.
+
+        What it adds is in a run's checkpoints, but not in the weights that the run leaves.
+        """
+        return
+
     def trainable(self) -> tuple[Group, ...]:
         """Parameter groups that train, by default all with the recipe's learning rate; what is in none is frozen."""
         return (Group(tuple(self.parameters())),)

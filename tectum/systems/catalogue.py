@@ -6,14 +6,17 @@ from tectum.errors import UnknownNameError
 from tectum.frames import Modality
 from tectum.systems.base import System
 from tectum.systems.bat import BAT
+from tectum.systems.ckd import CKD
 from tectum.systems.duo import Duo
+from tectum.systems.mst import MST
 from tectum.systems.nano import Nano
 from tectum.systems.ostrack import OSTrack
+from tectum.systems.patrack import PATrack
 from tectum.systems.sdstrack import SDSTrack
 from tectum.systems.tbsi import TBSI
 from tectum.systems.vipt import ViPT
 
-SYSTEMS: tuple[type[System], ...] = (Nano, OSTrack, Duo, ViPT, TBSI, SDSTrack, BAT)
+SYSTEMS: tuple[type[System], ...] = (Nano, OSTrack, Duo, CKD, ViPT, TBSI, SDSTrack, BAT, PATrack, MST)
 
 
 def build(preset: str, second: Modality | str = Modality.THERMAL) -> System:

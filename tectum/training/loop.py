@@ -25,7 +25,7 @@ from tectum.training.folder import RunFolder, surroundings
 from tectum.training.held_out import mean_overlap
 from tectum.training.material import RawBatch, joined
 from tectum.training.materials import data_hash, made_on_cpu, made_on_gpu, open_mixture
-from tectum.training.optim import Average, build_optimiser, elimination_at, freeze, rate_at, set_rate
+from tectum.training.optim import Average, build_optimiser, choose_rates, elimination_at, freeze, rate_at, set_rate
 from tectum.training.parallel import load_moments, load_weights, whole
 from tectum.training.recipe import Recipe, sense_shares
 
@@ -127,7 +127,9 @@ class Training:
         batch = recipe.batch
         self.division = divide(batch.size, batch.group, batch.micro, processes, self.fabric.global_rank)
         self.mould = copy.deepcopy(self.system)
+        self.system.equip()
         self.system.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
+        choose_rates(self.system, recipe.optim.rates)
         freeze(self.system)
         self.objective = self.fabric.setup_module(Objective(self.system))
         optimiser = self.fabric.setup_optimizers(build_optimiser(self.system, recipe.optim))
@@ -149,7 +151,7 @@ class Training:
 
     def _filled(self, weights: dict[str, Tensor]) -> System:
         system = copy.deepcopy(self.mould)
-        system.load_state_dict(weights)
+        system.load_state_dict({name: weights[name] for name in system.state_dict()})
         return system.eval()
 
     def run(self) -> Iterator[Step]:

@@ -3,13 +3,59 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Callable, Mapping
+from types import MethodType
 
 import torch
 from torch import Tensor, nn
 
-from tectum.systems.base import System
+from tectum.errors import RecipeError
+from tectum.systems.base import Group, System
 from tectum.training.parallel import local, parted
 from tectum.training.recipe import Optim, Recipe, Schedule
+from tectum.training.sensitivity import tune
+
+
+def choose_rates(system: System, rates: Mapping[str, float]) -> None:
+    """Trains parts of a system with other multiples of the learning rate than its own.
+
+    Args:
+        system: what it says of itself as trainable is changed.
+        rates: by the name of a part, such as `backbone` or `backbone.blocks`; 0 freezes it, and of two names that both
+            hold a parameter the longer one counts.
+
+    Raises:
+        RecipeError: if the system has no such part.
+    """
+    if not rates:
+        return
+    names = [name for name, _ in system.named_parameters()]
+    for part in rates:
+        if not any(_holds(part, name) for name in names):
+            known = ", ".join(dict.fromkeys(name.partition(".")[0] for name in names))
+            raise RecipeError(f"The system has no part '{part}' to train: name in optim.rates one of {known}.")
+    # Bound to the system, the choice goes along with its copies.
+    system.trainable = MethodType(_chosen(rates), system)  # type: ignore[method-assign]
+
+
+def _chosen(rates: Mapping[str, float]) -> Callable[[System], tuple[Group, ...]]:
+    """What a system trains with other rates than its own."""
+
+    def trainable(system: System) -> tuple[Group, ...]:
+        own = {id(each): group.rate for group in type(system).trainable(system) for each in group.parameters}
+        by_rate: dict[float, list[nn.Parameter]] = {}
+        for name, parameter in system.named_parameters():
+            parts = [part for part in rates if _holds(part, name)]
+            rate = rates[max(parts, key=len)] if parts else own.get(id(parameter), 0.0)
+            by_rate.setdefault(rate, []).append(parameter)
+        return tuple(Group(tuple(parameters), rate) for rate, parameters in by_rate.items() if rate)
+
+    return trainable
+
+
+def _holds(part: str, name: str) -> bool:
+    """Whether a parameter is a part, or of it."""
+    return f"{name}.".startswith(f"{part}.")
 
 
 def freeze(system: System) -> None:
@@ -20,14 +66,18 @@ def freeze(system: System) -> None:
 
 
 def build_optimiser(system: System, optim: Optim) -> torch.optim.AdamW:
-    """AdamW over what a system trains.
+    """AdamW over what a system trains, with sensitive steps if they are wished for.
 
     Args:
         system: its groups keep their multiple of the learning rate as `rate`.
         optim: settings.
     """
     groups = [{"params": list(group.parameters), "rate": group.rate} for group in system.trainable()]
-    return torch.optim.AdamW(groups, lr=optim.lr, weight_decay=optim.weight_decay)
+    optimiser = torch.optim.AdamW(groups, lr=optim.lr, weight_decay=optim.weight_decay)
+    tuning = optim.tuning
+    if tuning.kind != "none":
+        tune(optimiser, tuning.low, tuning.high, tuning.kind)
+    return optimiser
 
 
 def set_rate(optimiser: torch.optim.Optimizer, rate: float) -> None:

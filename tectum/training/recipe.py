@@ -72,6 +72,22 @@ class BatchSizes:
 
 
 @dataclass(frozen=True)
+class Tuning:
+    """Modality-sensitive tuning: the more the loss depends on a parameter, the more that keeps of its past.
+
+    Attributes:
+        kind: `none`; `update`, where the optimiser's steps gain momentum; or `weight`, where each step is drawn back
+            to the weights before it. `tectum.training.sensitivity` has the formulas.
+        low: coefficient of the least sensitive parameter.
+        high: that of the most sensitive one; equal to `low` for one coefficient for all.
+    """
+
+    kind: Literal["none", "update", "weight"] = "none"
+    low: float = 0.8
+    high: float = 0.85
+
+
+@dataclass(frozen=True)
 class Optim:
     """AdamW (Loshchilov & Hutter, ICLR 2019), and what is done to gradients and weights around it.
 
@@ -81,6 +97,9 @@ class Optim:
         clip: largest norm of the gradient; 0 for any.
         ema: share of the averaged weights kept at each batch; 0 for no averaging.
         settle: share of the run, at its end, in which batch normalisation uses fixed statistics, as in tracking.
+        tuning: of the steps, by the sensitivity of each parameter.
+        rates: multiples of the learning rate by parts of the system, such as `backbone: 0.1`, in place of its own: a
+            part that the system freezes then trains, and one with 0 is frozen.
     """
 
     lr: float = 1e-3
@@ -88,6 +107,8 @@ class Optim:
     clip: float = 0.1
     ema: float = 0.0
     settle: float = 0.0
+    tuning: Tuning = field(default_factory=Tuning)
+    rates: dict[str, float] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)

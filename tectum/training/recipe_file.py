@@ -178,7 +178,13 @@ def _faults(recipe: Recipe) -> Iterator[tuple[str, str]]:
     )
     yield from _unless(recipe, at_least_one, lambda value: value >= 1, "it must be 1 or more")
     yield from _unless(recipe, ("optim.settle", "schedule.floor"), lambda value: 0 <= value <= 1, "it is a share")
-    yield from _unless(recipe, ("optim.ema",), lambda value: 0 <= value < 1, "it must be at least 0 and below 1")
+    kept = ("optim.ema", "optim.tuning.low", "optim.tuning.high")
+    yield from _unless(recipe, kept, lambda value: 0 <= value < 1, "it must be at least 0 and below 1")
+    if recipe.optim.tuning.low > recipe.optim.tuning.high:
+        yield "optim.tuning", f"goes from {recipe.optim.tuning.low} down to {recipe.optim.tuning.high}: it must rise"
+    for name, rate in recipe.optim.rates.items():
+        if rate < 0:
+            yield f"optim.rates.{name}", f"is {rate}: it must not be negative"
     not_negative = ("workers", "optim.clip", "optim.weight_decay", "schedule.warmup", "schedule.drop")
     yield from _unless(recipe, not_negative, lambda value: value >= 0, "it must not be negative")
     yield from _unless(recipe, ("optim.lr",), lambda value: value > 0, "it must be above zero")

@@ -1,0 +1,250 @@
+"""Modality-sensitive tuning: its formulas, its ranks, and that it survives whatever a run may be."""
+
+from __future__ import annotations
+
+import copy
+import os
+import socket
+import subprocess
+import sys
+from collections.abc import Callable
+from pathlib import Path
+from typing import Literal
+
+import numpy as np
+import pytest
+import torch
+from torch import Tensor, nn
+
+from tectum.errors import RecipeError
+from tectum.frames import Modality
+from tectum.networks.vit import ViTConfig
+from tectum.systems.base import System
+from tectum.systems.ostrack import OSTrackConfig
+from tectum.systems.sdstrack import SDSTrack, SDSTrackConfig
+from tectum.systems.vipt import ViPT, ViPTConfig
+from tectum.training.loop import Hooks, Training
+from tectum.training.optim import build_optimiser, choose_rates, freeze
+from tectum.training.parameters import parameter_table
+from tectum.training.recipe import Optim, Recipe, Tuning
+from tectum.training.recipe_file import read_recipe
+from tectum.training.sensitivity import coefficients, counted, magnitudes, tune
+from tests.trainings import STEADY, assert_alike, finished, headstrong, moved, tiny, transform, transformed
+
+ROOT = Path(__file__).resolve().parents[1]
+TUNED = ("optim.tuning.kind=update", "optim.tuning.low=0.5", "optim.tuning.high=0.9")
+
+Kind = Literal["update", "weight"]
+Optimiser = Callable[[list[nn.Parameter]], torch.optim.Optimizer]
+
+
+def descended(optimiser: torch.optim.Optimizer, weights: list[nn.Parameter], rates: list[float]) -> list[float]:
+    """Where steps on a quadratic lead, whose curvatures are 1, 2 …"""
+    for rate in rates:
+        optimiser.param_groups[0]["lr"] = rate
+        optimiser.zero_grad()
+        torch.stack([(number + 1) * weight**2 / 2 for number, weight in enumerate(weights)]).sum().backward()
+        optimiser.step()
+    return [weight.item() for weight in weights]
+
+
+def matrix(kind: Kind, curvature: float, rate: float, coefficient: float) -> np.ndarray:
+    """What a step does to a weight and to the direction it moves in."""
+    new = (1 - coefficient) * curvature
+    if kind == "weight":
+        return np.array([[1 - rate * new, 0], [0, 0]])
+    return np.array([[1 - rate * new, -rate * coefficient], [new, coefficient]])
+
+
+@pytest.mark.parametrize("kind", ["update", "weight"])
+@pytest.mark.parametrize(("low", "high"), [(0.8, 0.85), (0.5, 0.5), (0.0, 0.9)])
+def test_a_quadratic_is_descended_in_closed_form(kind: Kind, low: float, high: float) -> None:
+    weights = [nn.Parameter(torch.tensor(1.0, dtype=torch.float64)) for _ in range(2)]
+    optimiser = torch.optim.SGD(weights, lr=1.0)
+    tune(optimiser, low, high, kind)
+    found = descended(optimiser, weights, [0.1] * 3 + [0.05] * 3)
+    for curvature, coefficient, weight in zip((1, 2), (low, high), found, strict=True):
+        early, late = (np.linalg.matrix_power(matrix(kind, curvature, rate, coefficient), 3) for rate in (0.1, 0.05))
+        assert weight == pytest.approx((late @ early @ [1.0, 0.0])[0], rel=1e-6)
+
+
+OPTIMISERS: dict[str, Optimiser] = {
+    "adamw": lambda weights: torch.optim.AdamW(weights, lr=1e-2),
+    "sgd": lambda weights: torch.optim.SGD(weights, lr=1e-2, momentum=0.9, nesterov=True),
+    "rmsprop": lambda weights: torch.optim.RMSprop(weights, lr=1e-2),
+}
+
+
+def trained(build: Optimiser, *tuning: object) -> list[Tensor]:
+    """The weights of a small network after some steps; one of its weights has no part in the loss."""
+    torch.manual_seed(0)
+    network = nn.Sequential(nn.Linear(5, 8), nn.Tanh(), nn.Linear(8, 1))
+    idle = nn.Parameter(torch.ones(3))
+    optimiser = build([*network.parameters(), idle])
+    if tuning:
+        tune(optimiser, *tuning)  # type: ignore[arg-type]
+    for _ in range(5):
+        optimiser.zero_grad()
+        (network(torch.randn(16, 5)) - 1).square().mean().backward()
+        optimiser.step()
+    return [weight.detach().clone() for weight in (*network.parameters(), idle)]
+
+
+@pytest.mark.parametrize("name", OPTIMISERS)
+@pytest.mark.parametrize("kind", ["update", "weight"])
+def test_without_coefficients_it_is_the_optimiser_bit_for_bit(name: str, kind: Kind) -> None:
+    plain, none, some = (trained(OPTIMISERS[name], *tuning) for tuning in ((), (0.0, 0.0, kind), (0.8, 0.85, kind)))
+    assert all(torch.equal(one, other) for one, other in zip(plain, none, strict=True))
+    assert not any(torch.equal(one, other) for one, other in zip(plain[:-1], some[:-1], strict=True))
+    assert torch.equal(plain[-1], some[-1])
+
+
+def ranked(gradients: list[Tensor], low: float, high: float, sample: int) -> tuple[Tensor, Tensor]:
+    """Coefficients as they are looked up, and by a sort."""
+    table = coefficients(counted(gradients, sample), low, high)
+    row = torch.cat([gradient.flatten() for gradient in gradients])
+    exact = torch.empty_like(row)
+    exact[row.abs().argsort()] = torch.linspace(low, high, len(row))
+    return table[magnitudes(row.clone())], exact
+
+
+@pytest.mark.parametrize(("sample", "most"), [(2**22, 0.004), (2**13, 0.03)])
+def test_ranks_are_those_of_a_sort_but_for_little(sample: int, most: float) -> None:
+    generator = torch.Generator().manual_seed(1)
+    sizes = [(300, 400), (400,), (30, 7, 8, 3), (1,), (50, 1000)]
+    gradients = [torch.randn(size, generator=generator) * 10.0**-power for power, size in enumerate(sizes)]
+    found, exact = ranked(gradients, 0.2, 0.7, sample)
+    assert (found - exact).abs().max() < 0.5 * most
+    assert found.min() >= 0.2
+    assert found.max() <= 0.7
+
+
+def test_the_least_and_the_most_sensitive_have_the_ends_of_the_range() -> None:
+    gradients = [torch.tensor([0.0, -4.0, 2.0]), torch.tensor([[-1e-20], [float("inf")]])]
+    found, exact = ranked(gradients, 0.8, 0.85, 100)
+    torch.testing.assert_close(found, exact)
+    torch.testing.assert_close(found, torch.tensor([0.8, 0.8375, 0.825, 0.8125, 0.85]))
+    alike, _ = ranked([torch.ones(5)], 0.8, 0.9, 100)
+    torch.testing.assert_close(alike, torch.full((5,), 0.85))
+
+
+def test_a_tuned_run_resumes_bit_for_bit(tmp_path: Path) -> None:
+    recipe = transformed(*TUNED)
+    whole = finished(Training(recipe, tmp_path / "whole", hooks=STEADY))
+    steps = Training(recipe, tmp_path / "parts", hooks=STEADY).run()
+    next(steps)
+    next(steps)
+    steps.close()
+    second = finished(Training(recipe, tmp_path / "parts", hooks=STEADY))
+    for one, other in zip(whole.system.parameters(), second.system.parameters(), strict=True):
+        assert torch.equal(one, other)
+    kept = whole.optimiser.state_dict()["state"]
+    assert all(moments["carried"].any() for moments in kept.values())
+
+
+def test_passes_of_parts_tune_as_the_whole_batch_does(tmp_path: Path) -> None:
+    whole = transform(tmp_path / "whole", *TUNED)
+    assert_alike(whole, transform(tmp_path / "parts", *TUNED, "batch.micro=4"))
+    assert moved(whole, transform(tmp_path / "plain"))
+
+
+def test_what_is_frozen_stays_where_it_is_in_half_precision_too(tmp_path: Path) -> None:
+    recipe = transformed(*TUNED, "precision=bf16", "schedule.samples=16")
+    training = finished(Training(recipe, tmp_path, hooks=Hooks(build=headstrong)))
+    assert moved(tiny(recipe).state_dict(), training.system.state_dict()) == {"head"}
+
+
+def shared_out(folder: Path) -> None:
+    """What each of two processes that train together does."""
+    for strategy in ("ddp", "fsdp"):
+        transform(folder / strategy, *TUNED, f"strategy={strategy}")
+
+
+def test_two_processes_tune_as_one(tmp_path: Path) -> None:
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        port = free.getsockname()[1]
+    code = (
+        f"from pathlib import Path; from tests.test_sensitivity import shared_out; shared_out(Path({str(tmp_path)!r}))"
+    )
+    settings = {"WORLD_SIZE": "2", "LOCAL_WORLD_SIZE": "2", "MASTER_ADDR": "127.0.0.1", "MASTER_PORT": str(port)}
+    settings |= {"TORCHELASTIC_RUN_ID": "test", "OMP_NUM_THREADS": "1", "GROUP_RANK": "0"}
+    workers = [
+        subprocess.Popen(
+            [sys.executable, "-c", code], cwd=ROOT, env={**os.environ, **settings, "RANK": rank, "LOCAL_RANK": rank}
+        )
+        for rank in ("0", "1")
+    ]
+    try:
+        assert [worker.wait(300) for worker in workers] == [0, 0]
+    finally:
+        for worker in workers:
+            worker.kill()
+            worker.wait()
+    alone = transform(tmp_path / "alone", *TUNED)
+    for strategy in ("ddp", "fsdp"):
+        kept = torch.load(tmp_path / strategy / "checkpoint.pt", weights_only=True)
+        assert_alike(alone, kept["system"])
+        assert kept["optimiser"]["state"][0]["carried"].any()
+
+
+FOUNDATION = OSTrackConfig(ViTConfig(32, 64, width=16, depth=2, heads=2, drop_path=0.0), head=16)
+
+
+def prompted(recipe: Recipe) -> System:
+    torch.manual_seed(recipe.seed)
+    return ViPT(Modality.THERMAL, ViPTConfig(FOUNDATION))
+
+
+def adapted(recipe: Recipe) -> System:
+    torch.manual_seed(recipe.seed)
+    return SDSTrack(Modality.THERMAL, SDSTrackConfig(FOUNDATION, fused_after=(1,)))
+
+
+@pytest.mark.parametrize(("build", "added"), [(prompted, "prompter"), (adapted, "adaptation")])
+def test_the_backbones_of_others_thaw_and_tune_by_a_recipe(
+    build: Callable[[Recipe], System], added: str, tmp_path: Path
+) -> None:
+    recipe = transformed(*TUNED, "optim.rates.backbone=0.5", "schedule.samples=16")
+    training = finished(Training(recipe, tmp_path, hooks=Hooks(build=build)))
+    assert moved(build(recipe).state_dict(), training.system.state_dict()) == {"backbone", added}
+    assert [group["rate"] for group in training.optimiser.param_groups] == [0.5, 1.0]
+    state = training.optimiser.state_dict()["state"]
+    assert sum("carried" in moments for moments in state.values()) == len(state) > 0
+
+
+def test_parts_train_with_the_rates_that_a_recipe_chooses() -> None:
+    vipt = prompted(Recipe())
+    choose_rates(vipt, {"backbone": 0.1, "backbone.blocks.1": 0, "head": 1})
+    copied = copy.deepcopy(vipt)
+    del vipt
+    freeze(copied)
+    table = {row.name: row for row in parameter_table(copied)}
+    assert table["backbone"].rates == (0.1,)
+    assert table["prompter"].rates == table["head"].rates == (1.0,)
+    assert table["backbone"].frozen == sum(each.numel() for each in copied.backbone.blocks[1].parameters())
+    assert all(each.training for each in copied.train().head.modules())
+    frozen = prompted(Recipe())
+    assert not any(each.training for each in frozen.train().head.modules() if isinstance(each, nn.BatchNorm2d))
+    with pytest.raises(RecipeError, match=r"no part 'back' .* backbone, prompter, head"):
+        choose_rates(frozen, {"back": 1.0})
+
+
+def test_plain_recipes_build_a_plain_optimiser() -> None:
+    for tuning, hooked in ((Tuning(), False), (Tuning("weight"), True)):
+        optimiser = build_optimiser(tiny(Recipe()), Optim(tuning=tuning))
+        assert bool(optimiser._optimizer_step_post_hooks) is hooked
+
+
+@pytest.mark.parametrize(
+    ("setting", "fault"),
+    [
+        ("optim.tuning.high=1", r"optim\.tuning\.high is 1\.0: it must be at least 0 and below 1"),
+        ("optim.tuning.low=0.9", r"optim\.tuning goes from 0\.9 down to 0\.85: it must rise"),
+        ("optim.tuning.kind=all", r"optim\.tuning\.kind .*all"),
+        ("optim.rates.head=-1", r"optim\.rates\.head is -1\.0: it must not be negative"),
+    ],
+)
+def test_settings_that_make_no_sense_are_named(setting: str, fault: str) -> None:
+    with pytest.raises(RecipeError, match=rf"'{setting}' on the command line: {fault}"):
+        read_recipe("mst-tiny", [setting])
