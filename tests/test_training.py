@@ -22,7 +22,7 @@ from tectum.systems.ostrack import OSTrack, OSTrackConfig
 from tectum.training.batches import Batches, SenseDraw, divide
 from tectum.training.loop import Hooks, Training, sense_draw, usable_crops
 from tectum.training.material import Mixture, Part, joined
-from tectum.training.optim import Average, elimination_at, rate_at
+from tectum.training.optim import Average, build_optimiser, elimination_at, rate_at
 from tectum.training.recipe import Elimination, Optim, Recipe, Schedule
 from tectum.training.rendered import Rendered
 from tectum.training.run import run_training
@@ -252,3 +252,9 @@ def test_the_average_follows_the_weights() -> None:
         torch.nn.init.constant_(layer.weight, value)
         average.update()
     assert average.values["weight"].item() == pytest.approx(0.9 * (0.9 * 1 + 0.1 * 2) + 0.1 * 4)
+
+
+def test_a_system_of_which_nothing_trains_is_refused() -> None:
+    system = build("patrack-tiny-none")
+    with pytest.raises(RecipeError, match=r"Nothing of this system trains"):
+        build_optimiser(system, Optim())

@@ -71,8 +71,13 @@ def build_optimiser(system: System, optim: Optim) -> torch.optim.AdamW:
     Args:
         system: its groups keep their multiple of the learning rate as `rate`.
         optim: settings.
+
+    Raises:
+        RecipeError: if nothing trains.
     """
     groups = [{"params": list(group.parameters), "rate": group.rate} for group in system.trainable()]
+    if not any(group["params"] for group in groups):
+        raise RecipeError("Nothing of this system trains: choose another preset, or give a part a rate in optim.rates.")
     optimiser = torch.optim.AdamW(groups, lr=optim.lr, weight_decay=optim.weight_decay)
     tuning = optim.tuning
     if tuning.kind != "none":
