@@ -39,8 +39,8 @@ def run(options: argparse.Namespace, tracker: str, split: str) -> dict[str, Path
     second = PAIRINGS[split]
     place = options.out / tracker.replace("/", "_") / split / options.missing
     folders = {}
-    for drop in (None, f"{second}:{options.part}", f"{Modality.RGB}:{options.part}"):
-        name = (drop or WHOLE).replace(":", " ")
+    for drop in (None, f"{second}={options.part}", f"{Modality.RGB}={options.part}"):
+        name = drop or WHOLE
         folders[name] = place / name
         evaluate(
             preset,
@@ -83,7 +83,7 @@ def main() -> None:
         "trackers", nargs="+", metavar="PRESET[=WEIGHTS]", help="{second} in WEIGHTS is the second sense"
     )
     parser.add_argument("--splits", nargs="+", choices=PAIRINGS, default=list(PAIRINGS))
-    parser.add_argument("--part", default="0.5-1", help="of every sequence, in which the sense is hidden")
+    parser.add_argument("--part", default="0.5-1", help="of every sequence, in which the sense is hidden, or a share")
     parser.add_argument("--missing", choices=["copy", "zero"], default="copy")
     parser.add_argument("--device", default="cpu")
     parser.add_argument("--root", type=Path, help="another folder of world-bench")

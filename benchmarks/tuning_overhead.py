@@ -2,9 +2,9 @@
 
 Trains `mst-b256` on noise by every kind of tuning in turn, and prints the time of the optimiser and of the whole
 iteration, the memory, and how far the approximate ranks of its 200 million gradients are from those of a sort. On a CPU
-times are of the processor, so that other work on the machine hardly matters; memory is measured on Linux only. While a
-step is done two more copies are held for `update` and one for `weight`, and of them one and none between steps: from
-about four pairs on, the largest memory is that of the forward pass.
+times are of the processor, so that other work on the machine hardly matters; memory is measured on Linux only. `update`
+holds one more copy of what trains, and a second one while a step is done; `weight` holds one while a step is done. From
+about four pairs on that is less than the activations that a step finds gone.
 """
 
 from __future__ import annotations

@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from tectum.evaluation.engines import Crew
     from tectum.evaluation.lockstep import Setup
     from tectum.evaluation.running import Evaluation
+    from tectum.frames import Modality
 
 ENGINES = ("local", "ray")
 
@@ -41,7 +42,8 @@ def evaluate(
     ] = None,
     weights: Annotated[Path | None, typer.Option(help="A weights file instead of the bundled one.")] = None,
     second: Annotated[
-        str | None, typer.Option(metavar="SENSE", help="The sense beside RGB; by default the benchmark's.")
+        str | None,
+        typer.Option(metavar="SENSE", help="The sense beside RGB; by default that of the benchmark or split."),
     ] = None,
     device: Annotated[str, typer.Option(help="Where to compute: cpu, cuda, cuda:1 and so on.")] = "cpu",
     missing: Annotated[
@@ -50,10 +52,12 @@ def evaluate(
     drop: Annotated[
         list[str] | None,
         typer.Option(
-            metavar="SENSE[:BEGIN-END]",
-            help="Hide a sense in a part of every sequence, such as thermal:0.5-1; may be given again.",
+            metavar="SENSE[=SHARE]",
+            help="Hide a sense throughout, in a random half of the frames (thermal=0.5) or in a part of every sequence "
+            "(thermal=0.5-1); may be given again.",
         ),
     ] = None,
+    drop_seed: Annotated[int, typer.Option(help="Of the frames that are drawn for --drop.")] = 1,
     batch: Annotated[int, typer.Option(min=1, help="Sequences that each worker tracks in lockstep.")] = 1,
     workers: Annotated[int, typer.Option(min=1, help="Processes that share the work.")] = 1,
     engine: Annotated[str, typer.Option(metavar="local|ray", help="Where workers run.")] = "local",
@@ -76,6 +80,7 @@ def evaluate(
 
     from tectum.benchmarks import find
     from tectum.evaluation import conventions
+    from tectum.evaluation.drops import RandomShare
     from tectum.evaluation.jobs import plan
     from tectum.evaluation.lockstep import Setup
     from tectum.evaluation.run_folder import Config, RunFolder
@@ -86,9 +91,10 @@ def evaluate(
     _check_engine(engine, address)
     chosen = find(benchmark)
     conventions.convention(convention or chosen.convention)
-    sense = second or _second_sense(chosen)
+    senses = _senses(chosen, split)
+    sense = second or (senses[1] if len(senses) == 2 else None)
     file, digest = _weights(preset, weights, sense)
-    drops = _drops(drop or (), chosen)
+    drops = _drops(drop or (), drop_seed, senses, chosen.title)
     policy, tracker = MissingPolicy.of(missing), partial(load, preset, weights, sense, device, missing)
     if engine == "local":
         # A mistake is told before anything is written; on a cluster, this machine may lack the device.
@@ -106,6 +112,7 @@ def evaluate(
         repetitions=repetitions,
         version=chosen.version(root),
         drop=" ".join(map(str, drops)),
+        drop_seed=drop_seed if any(isinstance(each.part, RandomShare) for each in drops) else None,
     )
     jobs, problems = plan(chosen, root, config.split, config.repetitions)
     place = out or Path("evaluations") / f"{preset}-{chosen.name}"
@@ -132,21 +139,27 @@ def _rendered_root(benchmark: Benchmark, split: str | None, quiet: bool) -> Path
     return root
 
 
-def _second_sense(benchmark: Benchmark) -> str | None:
-    """The sense beside RGB that all recordings of a benchmark have; `None` where that is open."""
-    return benchmark.senses[1] if len(benchmark.senses) == 2 else None
+def _senses(benchmark: Benchmark, split: str | None) -> tuple[Modality, ...]:
+    """What the recordings of a split hold, RGB first."""
+    from tectum.benchmarks.worldbench import WorldBench
+    from tectum.frames import Modality
+    from tectum.world.bench import SPLITS
+
+    if isinstance(benchmark, WorldBench) and split in SPLITS:
+        return tuple(sense for sense in Modality if sense in SPLITS[split])
+    return benchmark.senses
 
 
-def _drops(texts: Sequence[str], benchmark: Benchmark) -> tuple[Drop, ...]:
+def _drops(texts: Sequence[str], seed: int, senses: Sequence[Modality], title: str) -> tuple[Drop, ...]:
     """What is hidden of every sequence, whatever the order of the options."""
     from tectum.errors import UnknownNameError
     from tectum.evaluation.drops import Drop
 
-    drops = sorted({Drop.of(text) for text in texts}, key=str)
+    drops = sorted({Drop.of(text, seed) for text in texts}, key=str)
     for drop in drops:
-        if drop.sense not in benchmark.senses:
-            known = ", ".join(benchmark.senses)
-            raise UnknownNameError(f"{benchmark.title} has no {drop.sense} that could be dropped: use one of {known}.")
+        if drop.sense not in senses:
+            known = ", ".join(senses)
+            raise UnknownNameError(f"{title} has no {drop.sense} that could be dropped: use one of {known}.")
     return tuple(drops)
 
 

@@ -16,10 +16,13 @@ from tectum.cli.ablate import ablate
 from tectum.cli.data import data
 from tectum.cli.demo import demo
 from tectum.cli.evaluate import evaluate
+from tectum.cli.inspect import inspect
+from tectum.cli.report import report
 from tectum.cli.score import score
 from tectum.cli.submit import submit
 from tectum.cli.track import track
 from tectum.cli.train import train
+from tectum.cli.weights import weights
 from tectum.cli.world import world
 from tectum.errors import TectumError
 
@@ -95,10 +98,13 @@ app.command("track")(track)
 app.command("score")(score)
 app.command("evaluate")(evaluate)
 app.command("submit")(submit)
+app.add_typer(report, name="report")
 app.add_typer(data, name="data")
 app.add_typer(world, name="world")
 app.command("train")(train)
 app.command("ablate")(ablate)
+app.add_typer(weights, name="weights")
+app.add_typer(inspect, name="inspect")
 
 
 def run() -> None:

@@ -62,6 +62,7 @@ def submit(
     wanted, told = format_for(chosen.name), Form.of(form) if form else None
     names = _names(chosen, root, split)
     found = find_results(results, names, (chosen.name, chosen.title), chosen.convention == "vot-anchored")
+    _refuse_dropped(found.folder)
     name = tracker or tracker_name(results)
     runs, problems = _read(found.runs, told)
     shape = told or _form(chosen, root, {sequence: several[0] for sequence, several in runs.items()})
@@ -100,6 +101,17 @@ def _names(benchmark: Benchmark, root: Path | None, split: str | None) -> tuple[
     if not names:
         raise BenchmarkError(f"Which sequences {benchmark.title} has, only its download says: name it with --root.")
     return names
+
+
+def _refuse_dropped(folder: Path) -> None:
+    """Raises if the tracker did not see all that the benchmark shows."""
+    from tectum.errors import ResultError
+    from tectum.evaluation.run_folder import recorded
+
+    if drop := recorded(folder, "drop"):
+        raise ResultError(
+            f"The results in {folder} were made with --drop {drop}, which no benchmark allows: submit a run without it."
+        )
 
 
 def _warn(problems: Sequence[str]) -> None:

@@ -105,7 +105,7 @@ class Worker:
         with ExitStack() as closing:
             try:
                 sequence = self._setup.benchmark.sequence(self._setup.root, job.sequence, job.order)
-                sequence = replace(sequence, recording=Dropped(sequence.recording, self._setup.drops))
+                sequence = replace(sequence, recording=Dropped(sequence.recording, self._setup.drops, job.start))
                 frames = closing.enter_context(reading(sequence.recording))
                 lane = _Lane.begin(tracker, job, sequence, frames)
             except TectumError as error:

@@ -1,4 +1,4 @@
-"""Scores as pictures: curves, a radar over attributes, and how far the others are from the best."""
+"""Scores as pictures: curves, a radar over attributes, how far others are from the best, and what drops change."""
 
 from __future__ import annotations
 
@@ -19,7 +19,8 @@ from matplotlib.projections.polar import PolarAxes
 from tectum.errors import TectumError, UnknownNameError
 from tectum.evaluation.board import Board, Card
 from tectum.evaluation.report import write_bytes
-from tectum.evaluation.statistics import Difference, Intervals, attribute_scores
+from tectum.evaluation.robustness import Robustness
+from tectum.evaluation.statistics import Difference, Interval, Intervals, attribute_scores
 
 Array = npt.NDArray[np.float64]
 
@@ -144,6 +145,43 @@ def plot_differences(path: str | Path, intervals: Intervals, key: str, title: st
     axes.grid(axis="x", color="0.92")
     says = f"convention {intervals.protocol.name}; {100 * intervals.confidence:g} % intervals, hollow where they hold 0"
     _dress(axes, f"Behind {_plain(ranked[0])}" + (f" on {title}" if title else ""), says)
+    return _save(figure, Path(path))
+
+
+def plot_robustness(path: str | Path, report: Robustness, key: str) -> Path:
+    """Plots each tracker's score under each drop, and beside it what the drop changed, and returns the path.
+
+    A row for each tracker under each drop, with intervals; changes are hollow where their interval holds 0.
+
+    Args:
+        path: where to write a `.png`, `.pdf` or `.svg`.
+        report: the trials.
+        key: the score, such as `SR`.
+
+    Raises:
+        UnknownNameError: if the convention has no such score.
+        TectumError: if the file cannot be written.
+    """
+    if key not in report.board.protocol.keys:
+        known = ", ".join(report.board.protocol.keys)
+        raise UnknownNameError(f"There is no score '{key}' to plot: use one of {known}.")
+    figure = Figure(
+        figsize=(8.4, 1.4 + 0.24 * len(report.trials) + 0.12 * len(report.drops)), dpi=150, layout="constrained"
+    )
+    left, right = figure.subplots(1, 2, sharey=True, width_ratios=(3, 2))
+    bottom = _draw_trials(left, right, report, key)
+    right.axvline(0, color="0.5", linewidth=0.9)
+    left.set(ylim=(bottom, -0.8), xlabel=f"{key} in percent")
+    right.set(xlabel=f"change of {key} in points")
+    for axes in (left, right):
+        axes.grid(axis="x", color="0.9")
+        axes.tick_params(axis="y", length=0)
+        axes.spines["left"].set_visible(False)
+    says = f"convention {report.board.protocol.name}; {100 * report.confidence:g} % intervals, hollow where they hold 0"
+    _dress(left, f"Where a sense is dropped on {report.board.benchmark} {report.board.split}", says)
+    _dress(right, "", "")
+    handles, labels = left.get_legend_handles_labels()
+    figure.legend(handles, labels, loc="outside right center", frameon=False, fontsize=8.5)
     return _save(figure, Path(path))
 
 
@@ -275,11 +313,40 @@ def _other(difference: Difference, best: str) -> str:
 
 def _whisker(axes: Axes, place: int, difference: Difference, sign: int) -> None:
     """One tracker's difference to the best one, in percentage points."""
-    gap = difference.gap
     color = "0.55" if difference.noise else _COLORS[0]
-    axes.plot([100 * sign * gap.low, 100 * sign * gap.high], [place, place], color=color, linewidth=1.6)
-    face = "white" if difference.noise else color
-    axes.plot(100 * sign * gap.value, place, "o", color=color, markerfacecolor=face, markersize=5, zorder=3)
+    _interval(axes, place, difference.gap, color, hollow=difference.noise, sign=sign)
+
+
+def _interval(
+    axes: Axes, place: float, held: Interval, color: str, mark: str = "o", hollow: bool = False, sign: int = 1
+) -> None:
+    """A value and how far it may be off, in percent."""
+    axes.plot([100 * sign * held.low, 100 * sign * held.high], [place, place], color=color, linewidth=1.6)
+    face = "white" if hollow else color
+    axes.plot(100 * sign * held.value, place, mark, color=color, markerfacecolor=face, markersize=5, zorder=3)
+
+
+def _draw_trials(left: Axes, right: Axes, report: Robustness, key: str) -> float:
+    """Scores on the left, changes on the right, a group of rows per drop; returns where the last group ends."""
+    place, middles = 0.0, []
+    for number, dropped in enumerate(report.drops):
+        trials = [trial for trial in report.trials if trial.dropped == dropped]
+        for axes in (left, right) if number % 2 == 0 else ():
+            axes.axhspan(place - 0.75, place + len(trials) - 0.25, color="0.965", zorder=0)
+        middles.append(place + (len(trials) - 1) / 2)
+        for trial in trials:
+            order = report.trackers.index(trial.tracker)
+            color, mark = _COLORS[order % len(_COLORS)], _MARKS[order % len(_MARKS)]
+            _interval(left, place, trial.scores[key], color, mark)
+            if trial.change:
+                _interval(right, place, trial.change[key].gap, color, mark, hollow=trial.change[key].noise)
+            place += 1
+        place += 0.5
+    for order, tracker in enumerate(report.trackers):
+        style: dict[str, Any] = {"color": _COLORS[order % len(_COLORS)], "linewidth": 1.6, "markersize": 5}
+        left.plot([], [], marker=_MARKS[order % len(_MARKS)], label=_plain(tracker), **style)
+    left.set_yticks(middles, [_plain(dropped) for dropped in report.drops])
+    return place - 0.75
 
 
 def _save(figure: Figure, path: Path) -> Path:

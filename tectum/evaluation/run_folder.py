@@ -7,7 +7,7 @@ import os
 import platform
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, fields
 from datetime import UTC, datetime
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
@@ -17,7 +17,7 @@ import numpy as np
 from filelock import FileLock, Timeout
 
 from tectum.benchmarks.numbers import NumbersError, read_rows
-from tectum.errors import TectumError
+from tectum.errors import ResultError, TectumError
 from tectum.evaluation.jobs import TIMES, Job
 from tectum.evaluation.passes import Pass
 
@@ -47,6 +47,7 @@ class Config:
         repetitions: how often each is tracked.
         version: of a benchmark that is rendered; empty for others.
         drop: which senses are hidden where, as `Drop` writes it; empty for none.
+        drop_seed: of the frames that are drawn for it; `None` where none are.
     """
 
     preset: str
@@ -60,6 +61,7 @@ class Config:
     repetitions: int
     version: str = ""
     drop: str = ""
+    drop_seed: int | None = None
 
 
 class RunFolder:
@@ -112,9 +114,9 @@ class RunFolder:
         if "config" not in record:
             return
         # Nothing was dropped before a record could say so.
-        known, ours = {"drop": "", **record["config"]}, asdict(self.config)
+        known, ours = {"drop": "", "drop_seed": None, **record["config"]}, asdict(self.config)
         other = [
-            f"{key} {known[key] or 'none'} instead of {ours[key] or 'none'}"
+            f"{key.replace('_', ' ')} {_shown(known[key])} instead of {_shown(ours[key])}"
             for key in ours
             if key in known and known[key] != ours[key]
         ]
@@ -260,11 +262,31 @@ def _read_record(path: Path) -> dict[str, Any]:
     return record
 
 
-def recorded_version(folder: Path) -> str:
-    """The version of the benchmark that a folder's results are of; empty where no record says."""
+def _shown(setting: object) -> object:
+    return "none" if setting in ("", None) else setting
+
+
+def recorded(folder: Path, setting: str) -> str:
+    """What a folder's record says of a setting, such as the version of its benchmark; empty where no record says."""
     with suppress(TectumError, OSError):
-        return str(_read_record(folder / RECORD).get("config", {}).get("version", ""))
+        return str(_read_record(folder / RECORD).get("config", {}).get(setting, ""))
     return ""
+
+
+def recorded_run(folder: Path) -> tuple[Config, Path]:
+    """The settings of the run that a folder is of, and the folder of its data.
+
+    Raises:
+        ResultError: if no record says.
+    """
+    record = _read_record(folder / RECORD)
+    try:
+        settings = {each.name: record["config"][each.name] for each in fields(Config) if each.name in record["config"]}
+        return Config(**settings), Path(record["root"])
+    except (KeyError, TypeError):
+        raise ResultError(
+            f"{folder} has no {RECORD} that says of which run it is: name a folder that `tectum evaluate` made."
+        ) from None
 
 
 def _versions() -> dict[str, str]:

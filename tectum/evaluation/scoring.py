@@ -17,7 +17,7 @@ from tectum.evaluation.board import Board, Card, Problem
 from tectum.evaluation.conventions import convention as find_convention
 from tectum.evaluation.protocol import Form, Protocol, Run, Tally
 from tectum.evaluation.results import SHOWN, read_results
-from tectum.evaluation.run_folder import recorded_version
+from tectum.evaluation.run_folder import recorded
 
 
 def score(
@@ -192,7 +192,7 @@ class _Scorer:
 
 def _refuse_other_version(folder: Path, version: str, benchmark: Benchmark) -> None:
     """Raises if results are known to be of other images than the truth."""
-    other = recorded_version(folder) if version else ""
+    other = recorded(folder, "version") if version else ""
     if other not in ("", version):
         raise ResultError(
             f"The results in {folder} are of version {other} of {benchmark.title}, but they would be scored on version "

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from itertools import chain, combinations
 
@@ -135,6 +135,43 @@ def bootstrap(
         differences |= {pair: [_difference(pair, key, held, confidence) for key in protocol.keys] for pair in pairs}
     ordered = chain.from_iterable(differences[pair] for pair in combinations(tallies, 2))
     return Intervals(protocol, confidence, draws, scores, tuple(ordered))
+
+
+def contrast(
+    protocol: Protocol,
+    names: Pair,
+    more: Sequence[Tally],
+    less: Sequence[Tally],
+    draws: int = 2000,
+    seed: int = 0,
+    confidence: float = 0.95,
+) -> dict[str, Difference]:
+    """What parts the sums of some scores, on the sequences that all have and in the same draws of them.
+
+    With two tallies on each side this is a difference of differences, such as how much less one tracker falls than
+    another: `more` is its score in the hard case and the other's in the easy one, `less` the other two.
+
+    Args:
+        protocol: turns tallies into scores.
+        names: how the two sides are called.
+        more: whose scores are added.
+        less: whose scores are subtracted.
+        draws: `B`, how often the sequences are drawn.
+        seed: of the draws; with that of `bootstrap` they are the same.
+        confidence: share of such intervals that should hold the true value.
+
+    Returns:
+        By score.
+    """
+    shared = [name for name in more[0].names if all(name in tally.names for tally in (*more, *less))]
+    added, taken = ([_sample(protocol, tally.of(shared), draws, seed) for tally in side] for side in (more, less))
+    found = {}
+    for key in protocol.keys:
+        drawn = np.sum([each.drawn[key] for each in added], 0) - np.sum([each.drawn[key] for each in taken], 0)
+        value = sum(each.scores[key] for each in added) - sum(each.scores[key] for each in taken)
+        gap = interval_of(float(value), drawn, confidence)
+        found[key] = Difference(*names, key, gap, chance_of_zero(drawn), len(shared))
+    return found
 
 
 def attribute_scores(board: Board, card: Card) -> dict[str, dict[str, float]]:

@@ -1,17 +1,28 @@
-"""Which tables scores are shown in: all trackers, their differences, each sequence, each attribute; and as JSON."""
+"""Which tables scores are shown in: trackers, differences, sequences, attributes, dropped senses; and as JSON."""
 
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from tectum.errors import UnknownNameError
 from tectum.evaluation.board import Board, Card
+from tectum.evaluation.robustness import Robustness, Trial
 from tectum.evaluation.statistics import Difference, Intervals, attribute_scores
 from tectum.evaluation.typesetting import Cell, Column, Kind, Table, Value
 
-__all__ = ["Table", "attribute_table", "board_json", "difference_table", "score_table", "sequence_table"]
+__all__ = [
+    "Table",
+    "attribute_table",
+    "board_json",
+    "difference_table",
+    "robustness_differences",
+    "robustness_json",
+    "robustness_table",
+    "score_table",
+    "sequence_table",
+]
 
 
 ENOUGH = 20
@@ -27,7 +38,7 @@ def score_table(board: Board, intervals: Intervals | None = None) -> Table:
     columns = [Column("tracker"), *(Column(key, Kind.SHARE) for key in keys), Column("sequences", Kind.COUNT)]
     cells = [[Cell(card.tracker) for card in cards]]
     for key in keys:
-        ranks = _ranks(_comparable(board, [card.scores.get(key) for card in cards]))
+        ranks = _ranks(_comparable(cards, [card.scores.get(key) for card in cards]))
         cells.append([Cell(_score(card, key, intervals), rank) for card, rank in zip(cards, ranks, strict=True)])
     cells.append([Cell(len(card.tally.names)) for card in cards])
     if any(card.fps is not None for card in cards):
@@ -107,7 +118,7 @@ def attribute_table(board: Board, key: str) -> Table:
             cells = [Cell(scores[0][attribute][each]) for each in board.protocol.keys]
         else:
             values = [held[attribute][key] for held in scores]
-            cells = _cells(values, _comparable(board, values))
+            cells = _cells(values, _comparable(board.cards, values))
         rows.append((Cell(attribute if count > 1 else f"{attribute} *"), Cell(count), *cells))
     heads = board.protocol.keys if alone else [card.tracker for card in board.cards]
     columns = (Column("attribute"), Column("sequences", Kind.COUNT), *(Column(head, Kind.SHARE) for head in heads))
@@ -115,6 +126,77 @@ def attribute_table(board: Board, key: str) -> Table:
     shown = board.cards[0].tracker if alone else key
     title = f"{_split(board)}: {shown} in percent, by attribute"
     return Table(title, columns, tuple(rows), (*mark, *_partial(board), board.protocol.says))
+
+
+def robustness_table(report: Robustness, changes: Sequence[str] = ()) -> Table:
+    """Every tracker's scores under every drop in percent, and what the drop changed in points, with intervals.
+
+    Args:
+        report: the trials.
+        changes: the scores whose change is shown; the first one by default.
+
+    Raises:
+        UnknownNameError: if there is no such score.
+    """
+    keys, changed = report.board.protocol.keys, changes or (report.key,)
+    for key in changed:
+        _check(key, keys)
+    columns = (
+        *(Column("dropped"), Column("tracker"), *(Column(key, Kind.SHARE) for key in keys)),
+        *(*(Column(f"{key} change", Kind.GAP) for key in changed), Column("sequences", Kind.COUNT)),
+    )
+    rows = []
+    for dropped in report.drops:
+        trials = [trial for trial in report.trials if trial.dropped == dropped]
+        cards = [trial.card for trial in trials]
+        ranks = {key: _ranks(_comparable(cards, [card.scores[key] for card in cards])) for key in keys}
+        for place, trial in enumerate(trials):
+            scores = (Cell(trial.scores[key], ranks[key][place]) for key in keys)
+            gaps = (Cell(trial.change[key].gap if trial.change else None) for key in changed)
+            rows.append((Cell(dropped), Cell(trial.tracker), *scores, *gaps, Cell(len(trial.card.tally.names))))
+    method = f"± is half of the {_method(report)}; brackets hold that of a change, over the sequences of both runs."
+    notes = (*_partial(report.board), method + _few(report), report.board.protocol.says)
+    return Table(f"{_split(report.board)}: scores in percent where a sense is dropped", columns, tuple(rows), notes)
+
+
+def robustness_differences(report: Robustness, keys: Sequence[str] = ()) -> tuple[Table, Table]:
+    """What parts all trackers from the first one under each drop, and by how much less each falls, in points.
+
+    Args:
+        report: the trials of two trackers or more.
+        keys: the scores to show; the first one by default.
+
+    Raises:
+        UnknownNameError: if there is no such score.
+    """
+    first, leads = report.trackers[0], [(trial.dropped, trial.lead) for trial in report.trials]
+    reliefs = [(trial.dropped, trial.relief) for trial in report.trials]
+    return (
+        _by_drop(report, f"Scores against those of {first}, in percentage points", leads, keys),
+        _by_drop(report, f"How much less a score falls than that of {first}, in percentage points", reliefs, keys),
+    )
+
+
+def robustness_json(report: Robustness) -> dict[str, Any]:
+    """All trials in full precision, ready for `json.dumps`: scores in [0, 1], `None` where there is none.
+
+    Returns:
+        `benchmark`, `split`, `convention`, `says`, `sequences`, `confidence`, `draws`, `problems` and `trials`, each
+        with `tracker`, `dropped`, `sequences`, its scores by key, `interval` (by key, low and high) and differences by
+        key: `change` by the drop, `lead` over the first tracker, and `relief`, how much less it falls than that one.
+    """
+    board = report.board
+    return {
+        "benchmark": board.benchmark,
+        "split": board.split,
+        "convention": board.protocol.name,
+        "says": board.protocol.says,
+        "sequences": len(board.names),
+        "confidence": report.confidence,
+        "draws": report.draws,
+        "trials": [_trial_json(trial) for trial in report.trials],
+        "problems": [problem.sentence for problem in board.problems],
+    }
 
 
 def board_json(board: Board, intervals: Intervals | None = None) -> dict[str, Any]:
@@ -145,6 +227,43 @@ def board_json(board: Board, intervals: Intervals | None = None) -> dict[str, An
             for problem in board.problems
         ],
         "notices": list(board.notices),
+    }
+
+
+def _by_drop(
+    report: Robustness, title: str, held: Sequence[tuple[str, Mapping[str, Difference]]], keys: Sequence[str]
+) -> Table:
+    """A row for each difference under a drop."""
+    for key in keys:
+        _check(key, report.board.protocol.keys)
+    columns = (
+        *(Column("dropped"), Column("score"), Column("tracker"), Column("against")),
+        *(Column("difference", Kind.GAP), Column("p", Kind.CHANCE), Column("sequences", Kind.COUNT), Column("verdict")),
+    )
+    rows = [
+        (Cell(dropped), *_difference_row(differences[key]))
+        for key in keys or (report.key,)
+        for dropped, differences in held
+        if differences
+    ]
+    note = (
+        f"In brackets the {_method(report)}, the same draws for all. Where it holds 0, the difference may be noise; "
+        f"with many pairs some seem clear by chance.{_few(report)}"
+    )
+    return Table(title, columns, tuple(rows), (note,))
+
+
+def _trial_json(trial: Trial) -> dict[str, Any]:
+    return {
+        "tracker": trial.tracker,
+        "dropped": trial.dropped,
+        "sequences": len(trial.card.tally.names),
+        **{key: _null(score.value) for key, score in trial.scores.items()},
+        "interval": {key: [_null(score.low), _null(score.high)] for key, score in trial.scores.items()},
+        **{
+            name: {key: _difference_json(each) for key, each in held.items()}
+            for name, held in (("change", trial.change), ("lead", trial.lead), ("relief", trial.relief))
+        },
     }
 
 
@@ -200,10 +319,10 @@ def _score(card: Card, key: str, intervals: Intervals | None) -> Value:
     return held[key] if key in held else card.scores.get(key)
 
 
-def _comparable(board: Board, values: Sequence[float | None]) -> list[float | None]:
+def _comparable(cards: Sequence[Card], values: Sequence[float | None]) -> list[float | None]:
     """One value per tracker, without those of trackers that lack sequences which others have."""
-    most = max((len(card.tally.names) for card in board.cards), default=0)
-    return [value if len(card.tally.names) == most else None for card, value in zip(board.cards, values, strict=True)]
+    most = max((len(card.tally.names) for card in cards), default=0)
+    return [value if len(card.tally.names) == most else None for card, value in zip(cards, values, strict=True)]
 
 
 def _cells(values: Sequence[float | None], ranked: Sequence[float | None]) -> list[Cell]:
@@ -231,8 +350,12 @@ def _split(board: Board) -> str:
     return f"{board.benchmark} {board.split}"
 
 
-def _method(intervals: Intervals) -> str:
+def _method(intervals: Intervals | Robustness) -> str:
     return f"{100 * intervals.confidence:g} % interval of a bootstrap over sequences ({intervals.draws} draws)"
+
+
+def _few(report: Robustness) -> str:
+    return _narrow([len(trial.card.tally.names) for trial in report.trials])
 
 
 def _narrow(counts: Sequence[int]) -> str:

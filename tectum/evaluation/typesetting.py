@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import csv
 import math
-from collections.abc import Iterator
-from dataclasses import dataclass
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass, replace
 from enum import Enum, auto
 from io import StringIO
 from typing import TextIO
@@ -216,6 +216,22 @@ class Table:
         """Each row's values as readers see them, with their ranks."""
         for row in self.rows:
             yield [(column.kind.write(cell.value), cell.rank) for column, cell in zip(self.columns, row, strict=True)]
+
+
+def print_tables(tables: Iterable[Table], form: str = "table") -> None:
+    """Prints tables one after another, as `csv`, `markdown`, `latex` or for the eye, and then each note once."""
+    said: set[str] = set()
+    for table in tables:
+        match form:
+            case "csv":
+                print(table.csv())
+            case "markdown":
+                print(table.markdown())
+            case "latex":
+                print(table.latex())
+            case _:
+                replace(table, notes=tuple(note for note in table.notes if note not in said)).show()
+                said.update(table.notes)
 
 
 def _unknown(value: Value) -> bool:
