@@ -91,10 +91,12 @@ def _preview(recipe: Recipe, data: Path | None) -> None:
     from tectum.training.batches import divide
     from tectum.training.loop import sense_draw, usable_crops
     from tectum.training.parameters import estimate_memory, lines
+    from tectum.training.optim import choose_rates
     from tectum.training.recipe import written
 
     system = initial_system(recipe, named_weights(recipe, data))
     system.equip()
+    choose_rates(system, recipe.optim.rates)
     typer.echo(written(recipe))
     for line in lines(system):
         typer.echo(line)

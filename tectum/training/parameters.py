@@ -51,7 +51,7 @@ class Memory:
 
     Attributes:
         weights: parameters and buffers, and their running average where there is one.
-        optimiser: gradients and AdamW's two moments of what trains.
+        optimiser: gradients, AdamW's two moments of what trains, and its last movement where tuning keeps it.
         activations: what a forward pass keeps for the backward pass.
     """
 
@@ -79,7 +79,8 @@ def estimate_memory(system: System, recipe: Recipe, crops: Crops, senses: tuple[
     trained = sum(module.trained for module in parameter_table(system)) * 4
     sample = 2
     kept = _kept(system, _sample(crops, senses, sample), recipe.precision == "bf16")
-    return Memory(held * (2 if recipe.optim.ema else 1), 3 * trained, kept * pairs // sample)
+    copies = 4 if recipe.optim.tuning.kind == "update" else 3
+    return Memory(held * (2 if recipe.optim.ema else 1), copies * trained, kept * pairs // sample)
 
 
 def _kept(system: System, batch: Batch, halved: bool) -> int:

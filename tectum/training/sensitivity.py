@@ -11,6 +11,9 @@ Its equations 4 and 5 leave two readings, which are one but for the place toward
   optimiser's own, `v ← m v + (1 - m) u`, `θ ← θ - lr v`.
 - `weight`: where the parameter was, `θ ← m θ + (1 - m) θ'`. That is `1 - m` of the optimiser's step.
 
+The latter is the default: in short tunings of `mst-tiny` it kept the overlap on unseen pairs at every learning rate
+tried, while `update`, which comes on top of AdamW's own momentum, lost some at all but the lowest.
+
 Ranks are approximate where there are many parameters, for a sort would take longer than the step: the gradients of a
 sample are counted by the upper half of their bits, which tells magnitudes apart to one part in 128.
 """
@@ -47,7 +50,7 @@ CARRIED_AT = "carried_at"
 """The name of the learning rate of that movement in a group of the optimiser."""
 
 
-def tune(optimiser: torch.optim.Optimizer, low: float = 0.8, high: float = 0.85, kind: Kind = "update") -> None:
+def tune(optimiser: torch.optim.Optimizer, low: float = 0.8, high: float = 0.85, kind: Kind = "weight") -> None:
     """Makes every step of an optimiser sensitive, for as long as the optimiser lives.
 
     What must outlive it is kept in its own state, one copy of the parameters for `update` and nothing for `weight`:
