@@ -90,8 +90,8 @@ def _preview(recipe: Recipe, data: Path | None) -> None:
     from tectum.cli.initial import initial_system, named_weights
     from tectum.training.batches import divide
     from tectum.training.loop import sense_draw, usable_crops
-    from tectum.training.parameters import estimate_memory, lines
     from tectum.training.optim import choose_rates
+    from tectum.training.parameters import estimate_memory, lines
     from tectum.training.recipe import written
 
     system = initial_system(recipe, named_weights(recipe, data))
