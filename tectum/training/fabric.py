@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import atexit
 import logging
 import os
 import warnings
@@ -51,7 +52,15 @@ def start_fabric(device: str, precision: Precision, strategy: Sharing, uneven: b
         precision=PRECISIONS[precision],
     )
     fabric.launch()
+    if processes > 1:
+        atexit.register(_part)
     return fabric
+
+
+def _part() -> None:
+    """Leaves the other processes: a thread of theirs that outlives the interpreter would abort this one as it ends."""
+    if torch.distributed.is_initialized():
+        torch.distributed.destroy_process_group()
 
 
 def _sharing(strategy: Sharing, processes: int, uneven: bool) -> Strategy:
