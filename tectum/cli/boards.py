@@ -15,7 +15,7 @@ from tectum.errors import UnknownNameError
 from tectum.evaluation.board import Board, Problem
 from tectum.evaluation.statistics import Intervals, attribute_scores, bootstrap
 from tectum.evaluation.tables import attribute_table, board_json, difference_table, score_table, sequence_table
-from tectum.evaluation.typesetting import Cell, Column, Kind, Table
+from tectum.evaluation.typesetting import Cell, Column, Kind, Table, print_tables
 
 FORMATS = ("table", "csv", "markdown", "latex", "json")
 
@@ -55,18 +55,7 @@ class Showing:
         if self.format == "json":
             typer.echo(_json(board, intervals), nl=False)
             return
-        said: set[str] = set()
-        for table in self._tables(board, intervals):
-            match self.format:
-                case "csv":
-                    typer.echo(table.csv())
-                case "markdown":
-                    typer.echo(table.markdown())
-                case "latex":
-                    typer.echo(table.latex())
-                case _:
-                    replace(table, notes=tuple(note for note in table.notes if note not in said)).show()
-                    said.update(table.notes)
+        print_tables(self._tables(board, intervals), self.format)
 
     def _tables(self, board: Board, intervals: Intervals | None) -> Iterator[Table]:
         key = board.protocol.keys[0]

@@ -69,14 +69,14 @@ def recording(
     quiet: Annotated[bool, typer.Option("--quiet", "-q", help="Print only warnings and errors.")] = False,
 ) -> None:
     """Draw scores, attention, elimination and features of a system in some frames of a recording."""
-    from tectum.cli.track import _second_sense
+    from tectum.cli.track import shown_beside_rgb
     from tectum.face import load
     from tectum.inspection.inspection import inspect as look_into
     from tectum.sources import open_recording
 
     boxes, warnings = _target(source, box, box_file)
     opened = open_recording(source)
-    sense = second or _second_sense(opened)
+    sense = second or shown_beside_rgb(opened)
     wanted = _wanted(opened, frame, frames)
     chosen = [Choice(preset, weights), *([_other(against, preset)] if against else [])]
     trackers = [load(each.preset, each.weights, sense, device) for each in chosen]

@@ -65,7 +65,7 @@ def track(
     looks = read_renderings(render or [])
     sources = _sources(source, rgb, thermal, depth, event)
     recording = open_recording(sources, depth=looks.depth, thermal=looks.thermal, alignment=align)
-    tracker = load(preset, weights, second or _second_sense(recording), device, missing)
+    tracker = load(preset, weights, second or shown_beside_rgb(recording), device, missing)
     run = Run(tracker, recording, out, video, quiet)
     try:
         run.go(boxes)
@@ -88,7 +88,7 @@ def _sources(source: str | None, *given: str | None) -> str | dict[Modality, str
     return {Modality.RGB: source, **by_sense} if by_sense else source
 
 
-def _second_sense(recording: Recording) -> Modality | None:
+def shown_beside_rgb(recording: Recording) -> Modality | None:
     """The first sense of a recording beside RGB, if it has one."""
     from tectum.frames import Modality
 

@@ -224,11 +224,11 @@ def print_tables(tables: Iterable[Table], form: str = "table") -> None:
     for table in tables:
         match form:
             case "csv":
-                print(table.csv())
+                print(table.csv(), flush=True)
             case "markdown":
-                print(table.markdown())
+                print(table.markdown(), flush=True)
             case "latex":
-                print(table.latex())
+                print(table.latex(), flush=True)
             case _:
                 replace(table, notes=tuple(note for note in table.notes if note not in said)).show()
                 said.update(table.notes)
