@@ -37,7 +37,7 @@ def together(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
         for rank in ("0", "1")
     ]
     try:
-        assert [worker.wait(120) for worker in workers] == [0, 0]
+        assert [worker.wait(240) for worker in workers] == [0, 0]
         yield folder
     finally:
         for worker in workers:
@@ -65,6 +65,13 @@ def test_a_run_may_change_its_processes_and_what_they_share(together: Path, alon
     last = Training(transformed(), together / "changing", hooks=STEADY)
     assert last.done == 2
     assert_alike(alone, finished(last).system.state_dict())
+
+
+def test_no_thread_of_the_exchange_outlives_training(together: Path) -> None:
+    for rank in (0, 1):
+        left = (together / f"threads-{rank}.txt").read_text().split()
+        assert left
+        assert not [name for name in left if "gloo" in name or "tcpstore" in name]
 
 
 @pytest.mark.parametrize("name", ["last", "best"])

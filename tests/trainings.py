@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import atexit
+import os
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
@@ -87,8 +89,14 @@ def mixed(folder: Path, strategy: str) -> Training:
     return finished(Training(recipe, folder, hooks=Hooks(keep=partial(save, preset="nano", half=False))))
 
 
+def tell_threads(file: Path) -> None:
+    """Writes the names of the threads that are left, one a line."""
+    file.write_text("".join(sorted((task / "comm").read_text() for task in Path("/proc/self/task").iterdir())))
+
+
 def divided(folder: Path) -> None:
     """What each of two processes that train together does, in folders of the same names."""
+    atexit.register(tell_threads, folder / f"threads-{os.environ['RANK']}.txt")
     for strategy in ("ddp", "fsdp"):
         transform(folder / strategy, f"strategy={strategy}")
         training = mixed(folder / f"nano-{strategy}", strategy)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import atexit
+import gc
 import logging
 import os
 import warnings
@@ -53,14 +54,21 @@ def start_fabric(device: str, precision: Precision, strategy: Sharing, uneven: b
     )
     fabric.launch()
     if processes > 1:
-        atexit.register(_part)
+        atexit.register(_part, fabric.strategy)
     return fabric
 
 
-def _part() -> None:
-    """Leaves the other processes: a thread of theirs that outlives the interpreter would abort this one as it ends."""
+def _part(strategy: Strategy) -> None:
+    """Ends all exchange with other processes while the interpreter stands.
+
+    A thread of the exchange may still hold a tensor of ours, and aborts the process if it lets go of it later. Threads
+    end with the last reference to their group; caches of sharded tensors keep the mesh, which keeps its groups.
+    """
     if torch.distributed.is_initialized():
         torch.distributed.destroy_process_group()
+    if isinstance(strategy, ModelParallelStrategy):
+        getattr(strategy.device_mesh, "_pg_registry", {}).clear()
+    gc.collect()
 
 
 def _sharing(strategy: Sharing, processes: int, uneven: bool) -> Strategy:
