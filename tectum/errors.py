@@ -27,6 +27,19 @@ class RecipeError(TectumError):
     """A training recipe with an unknown or impossible setting."""
 
 
+class OptionError(TectumError):
+    """A system's option that does not exist or cannot have that value.
+
+    Args:
+        option: its name, with dots between the names of parts.
+        fault: what is wrong with it.
+    """
+
+    def __init__(self, option: str, fault: str) -> None:
+        super().__init__(f"The option {option} {fault}.")
+        self.option, self.fault = option, fault
+
+
 class UnknownNameError(TectumError):
     """A preset, modality or command option that does not exist."""
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Iterable, Mapping
 
 import numpy as np
 import torch
@@ -10,6 +10,7 @@ import torch.nn.functional as F
 
 from tectum.frames import Frame, Modality, Prompt
 from tectum.systems.base import Batch, CenterMaps, Crops, Decoding, Losses, System, Template, Views
+from tectum.systems.options import Preset
 
 SIDE = 16
 
@@ -28,8 +29,8 @@ class Brightness(System):
         self.fails_at: tuple[int, BaseException] | None = None
 
     @classmethod
-    def presets(cls) -> Mapping[str, Callable[[Modality], System]]:
-        return {"brightness": lambda second: cls()}
+    def presets(cls) -> Mapping[str, Preset]:
+        return {"brightness": Preset(lambda second, config: cls(), None)}
 
     def embed(self, template: Views, prompt: Prompt) -> Template:
         assert prompt.box is not None

@@ -93,6 +93,14 @@ def test_variants_may_have_recipes_of_their_own_or_weights_that_ship(tmp_path: P
     assert [run.digest == runs[run.variant.name].digest for run in shorter if run.seed == 1][3:] == [False, True, True]
 
 
+def test_measures_may_hide_senses(tmp_path: Path) -> None:
+    text = GOOD.replace("    split: rgbt", "    split: rgbt\n    drop: thermal=0.80 rgb=0.5", 1)
+    measure = read_table(write(tmp_path, text)).measures[0]
+    assert measure.drop == ("rgb=0.5", "thermal=0.8")
+    assert measure.title == "SR on world-bench rgbt without rgb=0.5 thermal=0.8"
+    assert measure.folder == "on-world-bench-rgbt-without-rgb=0.5-thermal=0.8"
+
+
 def test_a_recipe_is_found_beside_its_table(tmp_path: Path) -> None:
     (tmp_path / "own.yaml").write_text("system: nano\ndata: {world: {kind: world}}\n")
     table = read_table(write(tmp_path, GOOD.replace("recipe: nano", "recipe: own.yaml")))
@@ -158,6 +166,11 @@ def test_shipped_tables_can_be_laid_out(tmp_path: Path) -> None:
         ("missing=zero", "speed=9", "line 11: .*cannot be read .*speed"),
         ("    key: SR\n", "", "line 13: measure.0.key must be said"),
         ("    split: rgbt", "    slit: rgbt", "line 14: measure.0.slit is unknown"),
+        (
+            "    split: rgbt",
+            "    drop: thermal=2",
+            "line 14: measure.0.drop cannot be read: A share of 2 of the frames",
+        ),
         ("recipe: nano", "recipe: nono", "no recipe 'nono'"),
         ("seeds: [1, 2]", "seeds: [1, 2", "line 4: this is no YAML"),
     ],

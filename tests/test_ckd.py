@@ -22,6 +22,7 @@ from tectum.systems.catalogue import build
 from tectum.systems.ckd import CKD, CKDConfig, eliminating, search_mask
 from tectum.systems.distillation import Distillation, Level, content, content_difference, style_difference
 from tectum.systems.duo import Duo
+from tectum.systems.options import Preset
 from tectum.systems.ostrack import OSTrack, OSTrackConfig
 from tectum.training.loop import Hooks, Training
 from tectum.training.optim import build_optimiser, freeze
@@ -254,7 +255,7 @@ def foundation() -> OSTrack:
 def small_presets(monkeypatch: pytest.MonkeyPatch) -> None:
     """Presets small enough to train, save and load in milliseconds."""
     configs = {"ckd-s": CKDConfig(TINIEST), "ckd-s-mce": CKDConfig(eliminating(TINIEST, (1,)), head_alone=True)}
-    presets = {name: partial(CKD, config=config) for name, config in configs.items()}
+    presets = {name: Preset(CKD, config) for name, config in configs.items()}
     monkeypatch.setattr(CKD, "presets", classmethod(lambda cls: presets))
 
 
@@ -424,11 +425,12 @@ def test_students_may_share_their_weights() -> None:
 
 
 @pytest.mark.parametrize(
-    ("preset", "parts"), [("ckd-tiny-in", set()), ("ckd-tiny-fd", {"features"}), ("ckd-tiny-sd", {"style"})]
+    ("distilled", "parts"),
+    [({"style": 0}, set()), ({"style": 0, "features": 0.01}, {"features"}), ({"style": 0.01}, {"style"})],
 )
-def test_the_papers_other_ways_need_no_teacher(preset: str, parts: set[str]) -> None:
+def test_the_papers_other_ways_need_no_teacher(distilled: dict[str, float], parts: set[str]) -> None:
     torch.manual_seed(0)
-    ckd = build(preset, Modality.DEPTH)
+    ckd = build("ckd-tiny", Modality.DEPTH, {"masked": 0, "distillation": {"content": 0, **distilled}})
     ckd.equip()
     assert set(ckd.train().objective(batch()).parts) == {"focal", "giou", "place", "size"} | parts
 

@@ -26,7 +26,7 @@ from tectum.networks import elimination
 from tectum.networks.elimination import Watch
 from tectum.systems.base import System
 from tectum.systems.catalogue import build
-from tectum.systems.ckd import CKD
+from tectum.systems.ckd import CKD, CKDConfig
 from tectum.systems.duo import Duo, DuoConfig
 from tectum.systems.ostrack import TINY, OSTrack, OSTrackConfig
 from tectum.systems.patrack import PATrack, PATrackConfig
@@ -106,8 +106,8 @@ def test_watching_changes_nothing_and_leaves_nothing() -> None:
 KINDS: dict[str, Callable[[OSTrackConfig], System]] = {
     "OSTrack": OSTrack,
     "Duo": lambda config: Duo(config=DuoConfig(config)),
-    "CKD": lambda config: CKD(config=replace(build("ckd-tiny-mce").config, branch=config)),  # type: ignore[type-var]
-    "CKD by itself": lambda config: CKD(config=replace(build("ckd-tiny-ce").config, branch=config)),  # type: ignore[type-var]
+    "CKD": lambda config: CKD(config=CKDConfig(config, head_alone=True)),
+    "CKD by itself": lambda config: CKD(config=CKDConfig(config, judged_together=False, head_alone=True)),
     "ViPT": lambda config: ViPT(config=ViPTConfig(config)),
     "SDSTrack": lambda config: SDSTrack(config=SDSTrackConfig(config, fused_after=(1, 4))),
     "PATrack": lambda config: PATrack(config=PATrackConfig(config, entangled_at=(1,), entangled_width=40)),

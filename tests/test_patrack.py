@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from typing import Any
 
 import numpy as np
 import pytest
@@ -28,6 +29,9 @@ from tests.golden import Fixture
 VIT = ViTConfig(template_size=64, search_size=128, width=32, depth=3, heads=2)
 SMALL = PATrackConfig(OSTrackConfig(VIT, head=16), entangled_at=(1,), entangled_width=8, head_width=8)
 """Dependent adapters at the first and the last block, entangled ones between."""
+
+BARE = {"dependent_at": [], "entangled_at": [], "head_width": 0}
+"""Options of a PATrack without adapters."""
 
 
 def small(config: PATrackConfig = SMALL, **vit: object) -> PATrack:
@@ -132,7 +136,7 @@ def test_tracking_weights_need_the_adapters() -> None:
 @torch.inference_mode()
 def test_without_adapters_both_senses_are_added_to_the_foundation() -> None:
     tensors = foundation_tensors()
-    bare = from_published("patrack-tiny-none", tensors, "depth").eval()
+    bare = from_published("patrack-tiny", tensors, "depth", options=BARE).eval()
     assert isinstance(bare, PATrack)
     assert not bare.trainable()[0].parameters
     foundation = build("ostrack-tiny").eval()
@@ -151,19 +155,19 @@ def test_without_adapters_both_senses_are_added_to_the_foundation() -> None:
 
 
 @pytest.mark.parametrize(
-    ("name", "dependent", "entangled", "mixers", "head"),
+    ("options", "dependent", "entangled", "mixers", "head"),
     [
-        ("", ["0", "2", "4"], ["1", "3"], list(Mixer), True),
-        ("-mda", ["0", "1", "2", "3", "4"], [], list(Mixer), False),
-        ("-mda-cea", ["0", "2", "4"], ["1", "3"], list(Mixer), False),
-        ("-maximum", ["0", "2", "4"], ["1", "3"], ["maximum"], True),
+        ({}, ["0", "2", "4"], ["1", "3"], list(Mixer), True),
+        ({"entangled_at": [], "head_width": 0}, ["0", "1", "2", "3", "4"], [], list(Mixer), False),
+        ({"head_width": 0}, ["0", "2", "4"], ["1", "3"], list(Mixer), False),
+        ({"mixers": ["maximum"]}, ["0", "2", "4"], ["1", "3"], ["maximum"], True),
     ],
 )
-def test_variants_have_what_they_say(
-    name: str, dependent: list[str], entangled: list[str], mixers: list[str], head: bool
+def test_options_have_what_they_say(
+    options: dict[str, Any], dependent: list[str], entangled: list[str], mixers: list[str], head: bool
 ) -> None:
     with torch.device("meta"):
-        patrack = build(f"patrack-tiny{name}")
+        patrack = build("patrack-tiny", options=options)
     assert isinstance(patrack, PATrack)
     for half in (patrack.adaptation.attention, patrack.adaptation.perceptron):
         assert (list(half.dependent), list(half.entangled)) == (dependent, entangled)

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import re
 from dataclasses import replace
-from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -18,6 +17,7 @@ from tectum.networks.vit import ViTConfig
 from tectum.systems.base import Batch, Views
 from tectum.systems.catalogue import build
 from tectum.systems.objectives import boxes_at
+from tectum.systems.options import Preset
 from tectum.systems.ostrack import OSTrack, OSTrackConfig
 from tectum.systems.tbsi import TBSI, Bridge, CrossBlock, TBSIConfig
 from tectum.tracking.session import Tracker
@@ -42,8 +42,12 @@ def small() -> TBSI:
 @pytest.fixture
 def small_presets(monkeypatch: pytest.MonkeyPatch) -> None:
     """Presets small enough to save and load in milliseconds."""
-    monkeypatch.setattr(OSTrack, "presets", classmethod(lambda cls: {"ostrack-s": lambda second: OSTrack(BRANCH)}))
-    monkeypatch.setattr(TBSI, "presets", classmethod(lambda cls: {"tbsi-s": partial(TBSI, config=SMALL)}))
+    monkeypatch.setattr(
+        OSTrack,
+        "presets",
+        classmethod(lambda cls: {"ostrack-s": Preset(lambda second, config: OSTrack(config), BRANCH)}),
+    )
+    monkeypatch.setattr(TBSI, "presets", classmethod(lambda cls: {"tbsi-s": Preset(TBSI, SMALL)}))
 
 
 def views(system: TBSI, count: int, side: int, seed: int) -> Views:

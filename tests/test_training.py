@@ -255,6 +255,6 @@ def test_the_average_follows_the_weights() -> None:
 
 
 def test_a_system_of_which_nothing_trains_is_refused() -> None:
-    system = build("patrack-tiny-none")
+    system = build("patrack-tiny", options={"dependent_at": [], "entangled_at": [], "head_width": 0})
     with pytest.raises(RecipeError, match=r"Nothing of this system trains"):
         build_optimiser(system, Optim())

@@ -8,7 +8,6 @@ import pickle
 import sys
 import types
 from collections import OrderedDict
-from collections.abc import Callable
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
@@ -26,6 +25,7 @@ from tectum.frames import Modality
 from tectum.networks.vit import ViTConfig, resize_positions
 from tectum.systems.base import System
 from tectum.systems.duo import Duo, DuoConfig
+from tectum.systems.options import Preset
 from tectum.systems.ostrack import OSTrack, OSTrackConfig
 from tectum.weights import files
 
@@ -37,12 +37,10 @@ LARGER = replace(CONFIG, vit=replace(VIT, template_size=96, search_size=192))
 @pytest.fixture(autouse=True)
 def _small_presets(monkeypatch: pytest.MonkeyPatch) -> None:
     """Presets small enough to save and load in milliseconds."""
-    small: dict[str, Callable[[Modality], System]] = {
-        "ostrack-s": lambda second: OSTrack(CONFIG),
-        "ostrack-l": lambda second: OSTrack(LARGER),
-    }
+    configs = {"ostrack-s": CONFIG, "ostrack-l": LARGER}
+    small = {name: Preset(lambda second, config: OSTrack(config), config) for name, config in configs.items()}
     monkeypatch.setattr(OSTrack, "presets", classmethod(lambda cls: small))
-    monkeypatch.setattr(Duo, "presets", classmethod(lambda cls: {"duo-s": partial(Duo, config=DuoConfig(CONFIG))}))
+    monkeypatch.setattr(Duo, "presets", classmethod(lambda cls: {"duo-s": Preset(Duo, DuoConfig(CONFIG))}))
 
 
 @pytest.fixture

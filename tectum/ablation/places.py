@@ -12,6 +12,7 @@ from tectum.benchmarks.base import Benchmark
 from tectum.benchmarks.worldbench import WorldBench
 from tectum.errors import RecipeError, TectumError
 from tectum.evaluation.conventions import convention
+from tectum.evaluation.drops import Drop
 from tectum.evaluation.jobs import Job, plan
 from tectum.world.bench import LENGTH, bench_folder, chosen_splits, missing, render_bench
 
@@ -28,6 +29,7 @@ class Place:
         split: which of them.
         jobs: one for each that can be tracked.
         problems: a sentence on each that cannot.
+        drops: what is hidden of every sequence.
     """
 
     name: str
@@ -37,6 +39,7 @@ class Place:
     split: str
     jobs: tuple[Job, ...]
     problems: tuple[str, ...] = ()
+    drops: tuple[Drop, ...] = ()
 
 
 def check_measures(measures: Sequence[Measure], data: Path | None) -> None:
@@ -94,7 +97,8 @@ def _open(measure: Measure, data: Path | None) -> Place:
     except TectumError as error:
         raise RecipeError(f"{measure.origin}: {error}") from None
     told = tuple(problem.sentence for problem in problems)
-    return Place(measure.place, measure.folder, benchmark, root, split, tuple(jobs), told)
+    drops = tuple(map(Drop.of, measure.drop))
+    return Place(measure.place, measure.folder, benchmark, root, split, tuple(jobs), told, drops)
 
 
 def _located(measure: Measure, data: Path | None) -> tuple[Benchmark, Path, str]:

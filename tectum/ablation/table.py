@@ -65,6 +65,7 @@ class Measure:
         key: the score, such as `SR`.
         split: which sequences; those usually scored if not said.
         root: folder of its download, relative to the data folder.
+        drop: what is hidden of every sequence, such as `thermal=0.5`.
         origin: file and line, for messages.
     """
 
@@ -72,13 +73,15 @@ class Measure:
     key: str
     split: str | None = None
     root: str | None = None
+    drop: tuple[str, ...] = ()
     origin: str = ""
 
     @property
     def place(self) -> str:
         """What is tracked, in words: the benchmark with its split, or with its folder where that says more."""
         said = self.split or (PurePath(self.root).as_posix() if self.root and self.benchmark == "plain" else None)
-        return " ".join(filter(None, (self.benchmark, said)))
+        dropped = f"without {' '.join(self.drop)}" if self.drop else None
+        return " ".join(filter(None, (self.benchmark, said, dropped)))
 
     @property
     def title(self) -> str:

@@ -14,6 +14,7 @@ from omegaconf.errors import OmegaConfBaseException
 
 from tectum.ablation.table import Measure, Table, Trial, Variant
 from tectum.errors import RecipeError, UnknownNameError
+from tectum.evaluation.drops import Drop
 from tectum.systems.base import Decoding
 from tectum.tracking.views import MissingPolicy
 from tectum.training import recipe_file
@@ -23,7 +24,7 @@ FOLDER = "ablations"
 
 TABLE = ("title", "recipe", "seeds", "budget", "set", "variants", "measure", "baseline")
 VARIANT = ("recipe", "set", "weights_of", "weights", "evaluate")
-MEASURE = ("benchmark", "split", "root", "key")
+MEASURE = ("benchmark", "split", "root", "key", "drop")
 
 Keys = tuple[str | int, ...]
 """Where a value stands in a document: keys and places in lists, from the outside."""
@@ -260,6 +261,14 @@ def _check_untrained(document: _Document, path: Keys, variant: Variant) -> None:
         raise document.error((*path, "weights"), "stands beside weights_of: leave one out")
 
 
+def _drop(document: _Document, path: Keys) -> tuple[str, ...]:
+    """What is hidden of every sequence: drops with blanks between them, in one order."""
+    try:
+        return tuple(sorted({str(Drop.of(text)) for text in (document.maybe(path) or "").split()}))
+    except UnknownNameError as error:
+        raise document.error(path, f"cannot be read: {str(error).rstrip('.')}") from None
+
+
 def _measures(document: _Document) -> Iterator[Measure]:
     said = document.get(("measure",))
     if not isinstance(said, list) or not said:
@@ -273,6 +282,7 @@ def _measures(document: _Document) -> Iterator[Measure]:
             key=document.text((*path, "key")),
             split=document.maybe((*path, "split")),
             root=document.maybe((*path, "root")),
+            drop=_drop(document, (*path, "drop")),
             origin=document.place(path),
         )
         if measure.title in seen:

@@ -19,6 +19,7 @@ from tectum.ablation.grid import Run
 from tectum.ablation.places import Place
 from tectum.ablation.record import Record, read_record
 from tectum.errors import RecipeError, TectumError
+from tectum.evaluation.drops import RandomShare
 from tectum.evaluation.engines import Alone
 from tectum.evaluation.lockstep import Setup
 from tectum.evaluation.run_folder import Config, RunFolder
@@ -182,11 +183,13 @@ def _track(order: Order, place: Place, record: Record) -> list[str]:
         benchmark=place.benchmark.name,
         split=place.split,
         repetitions=1,
+        drop=" ".join(map(str, place.drops)),
+        drop_seed=1 if any(isinstance(each.part, RandomShare) for each in place.drops) else None,
     )
     folder = RunFolder(run.folder / place.folder, config, {"weights": str(_weights(run)), "root": str(place.root)})
     folder.enter(place.jobs)
     threads = folder.threads(order.threads)
-    setup = Setup(partial(_tracker, run, order.device), place.benchmark, place.root, threads)
+    setup = Setup(partial(_tracker, run, order.device), place.benchmark, place.root, threads, place.drops)
     evaluation = Evaluation(folder, place.jobs, Alone(setup), batch)
     try:
         evaluation.go()
@@ -204,7 +207,7 @@ def _tracker(run: Run, device: str) -> Tracker:
     trial = run.variant.trial
     system = load(run.recipe.system, _weights(run), run.recipe.second)
     if trial.preset is not None:
-        other = build(trial.preset, run.recipe.second)
+        other = build(trial.preset, run.recipe.second, run.recipe.options)
         try:
             other.load_state_dict(system.state_dict())
         except RuntimeError:

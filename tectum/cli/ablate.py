@@ -18,7 +18,6 @@ if TYPE_CHECKING:
     from tectum.ablation.record import Standing
     from tectum.ablation.running import Study
     from tectum.ablation.table import Table, Variant
-    from tectum.systems.base import System
     from tectum.training.loop import Hooks
     from tectum.training.recipe import Recipe
 
@@ -90,18 +89,12 @@ def hooks(recipe: Recipe, data: Path | None) -> Hooks:
     """How a run's weights are made and kept; a process of its own calls this."""
     from functools import partial
 
-    from tectum.cli.initial import initial_system, named_weights
+    from tectum.cli.initial import initial_system, keep, named_weights
     from tectum.training.loop import Hooks
 
     start = named_weights(recipe, data)
     facts = {"initial": start and {"weights": str(start.path), "sha256": start.sha256}, "data_folder": str(data)}
-    return Hooks(build=partial(initial_system, start=start), keep=partial(_keep, recipe.system), facts=facts)
-
-
-def _keep(preset: str, system: System, path: Path) -> None:
-    from tectum.weights import save
-
-    save(system, path, preset=preset, half=True)
+    return Hooks(build=partial(initial_system, start=start), keep=partial(keep, recipe), facts=facts)
 
 
 def _changed(table: Table, settings: Sequence[str] | None, budget: int | None, seeds: str | None) -> Table:

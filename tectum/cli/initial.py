@@ -1,4 +1,4 @@
-"""The weights that a training starts from."""
+"""The weights that a training starts from, and those that it leaves."""
 
 from __future__ import annotations
 
@@ -71,7 +71,7 @@ def initial_system(recipe: Recipe, start: Start | None) -> System:
     from tectum.weights.files import FORMAT, read_metadata
     from tectum.weights.foundation import is_foundation, start_from
 
-    system = build(recipe.system, recipe.second)
+    system = build(recipe.system, recipe.second, recipe.options)
     if start is None:
         return system
     tensors = read_published(start.path)
@@ -79,5 +79,20 @@ def initial_system(recipe: Recipe, start: Start | None) -> System:
         start_from(system, tensors, start.path)
         return system
     if read_metadata(start.path).get(FORMAT) == recipe.system:
-        return load(recipe.system, start.path, recipe.second).train()
-    return from_published(recipe.system, tensors, recipe.second, origin=str(start.path), start=True)
+        return load(recipe.system, start.path, recipe.second, recipe.options).train()
+    return from_published(
+        recipe.system, tensors, recipe.second, origin=str(start.path), start=True, options=recipe.options
+    )
+
+
+def keep(recipe: Recipe, system: System, path: Path) -> None:
+    """Writes the weights that a run leaves, as they ship.
+
+    Args:
+        recipe: of the run.
+        system: with its weights.
+        path: a `.safetensors` file.
+    """
+    from tectum.weights import save
+
+    save(system, path, recipe.system, half=True, options=recipe.options)

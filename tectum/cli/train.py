@@ -10,7 +10,6 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 if TYPE_CHECKING:
-    from tectum.systems.base import System
     from tectum.training.recipe import Recipe
 
 MISSED = 2
@@ -54,7 +53,7 @@ def train(
 
 def _run(recipe: Recipe, folder: Path, data: Path | None, device: str, quiet: bool) -> None:
     """Trains, and says where the weights are."""
-    from tectum.cli.initial import initial_system, named_weights
+    from tectum.cli.initial import initial_system, keep, named_weights
     from tectum.cli.validation import validator
     from tectum.tracking.session import usable_device
     from tectum.training.loop import Hooks
@@ -64,7 +63,7 @@ def _run(recipe: Recipe, folder: Path, data: Path | None, device: str, quiet: bo
     start = named_weights(recipe, data)
     hooks = Hooks(
         build=partial(initial_system, start=start),
-        keep=partial(_keep, recipe.system),
+        keep=partial(keep, recipe),
         validate=validator(recipe, data, where),
         facts={"initial": start and {"weights": str(start.path), "sha256": start.sha256}, "data_folder": str(data)},
     )
@@ -76,13 +75,6 @@ def _run(recipe: Recipe, folder: Path, data: Path | None, device: str, quiet: bo
         raise typer.Exit(128 + signal)
     if first:
         typer.echo(f"weights: {folder / 'last.safetensors'}")
-
-
-def _keep(preset: str, system: System, path: Path) -> None:
-    """Writes weights as they ship."""
-    from tectum.weights import save
-
-    save(system, path, preset=preset, half=True)
 
 
 def _preview(recipe: Recipe, data: Path | None) -> None:

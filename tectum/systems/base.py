@@ -13,6 +13,7 @@ from torch import Tensor, nn
 
 from tectum.errors import UnknownNameError
 from tectum.frames import Modality, Prompt
+from tectum.systems.options import Preset
 
 Views: TypeAlias = Mapping[Modality, Tensor]
 """Crops by modality, each `B×3×H×W`, RGB order, normalised by ImageNet's mean and deviation."""
@@ -209,8 +210,8 @@ class System(nn.Module, ABC):
 
     @classmethod
     @abstractmethod
-    def presets(cls) -> Mapping[str, Callable[[Modality], System]]:
-        """Named builders; each takes the second sense, which RGB-only systems ignore."""
+    def presets(cls) -> Mapping[str, Preset]:
+        """What there is, by name."""
 
     @abstractmethod
     def embed(self, template: Views, prompt: Prompt) -> Template:

@@ -7,9 +7,8 @@ reads the sum of both senses' search regions.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
-from functools import partial
 
 import torch
 from torch import Tensor, nn
@@ -18,6 +17,7 @@ from tectum.frames import Modality, Prompt
 from tectum.networks.heads import CenterHead
 from tectum.networks.vit import Beside, JointViT
 from tectum.systems.base import Batch, CenterMaps, Group, Layout, Losses, System, Template, Views, second_sense
+from tectum.systems.options import Preset
 from tectum.systems.ostrack import (
     BASE_256,
     ORIGINALS,
@@ -124,9 +124,9 @@ class BAT(System):
         self.head = CenterHead(foundation.vit.width, foundation.head, rare=foundation.from_nothing)
 
     @classmethod
-    def presets(cls) -> Mapping[str, Callable[[Modality], System]]:
+    def presets(cls) -> Mapping[str, Preset]:
         """`bat-b256` as published, and `bat-tiny`, on RGB and the second sense."""
-        return {"bat-b256": cls, "bat-tiny": partial(cls, config=BATConfig(TINY))}
+        return {"bat-b256": Preset(cls, BATConfig()), "bat-tiny": Preset(cls, BATConfig(TINY))}
 
     def embed(self, template: Views, prompt: Prompt) -> Template:
         """Keeps the template's tokens `B×Nz×C` of each sense, as `rgb` and `other`."""

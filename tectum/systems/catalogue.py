@@ -10,6 +10,7 @@ from tectum.systems.ckd import CKD
 from tectum.systems.duo import Duo
 from tectum.systems.mst import MST
 from tectum.systems.nano import Nano
+from tectum.systems.options import Options, Preset
 from tectum.systems.ostrack import OSTrack
 from tectum.systems.patrack import PATrack
 from tectum.systems.sdstrack import SDSTrack
@@ -19,18 +20,24 @@ from tectum.systems.vipt import ViPT
 SYSTEMS: tuple[type[System], ...] = (Nano, OSTrack, Duo, CKD, ViPT, TBSI, SDSTrack, BAT, PATrack, MST)
 
 
-def build(preset: str, second: Modality | str = Modality.THERMAL) -> System:
+def build(preset: str, second: Modality | str = Modality.THERMAL, options: Options | None = None) -> System:
     """Builds an untrained system.
 
     Args:
         preset: a name such as `ostrack-b256`.
         second: the sense beside RGB, for systems that take one.
+        options: changes of what it is made of, such as `{"masked": 0.5}`.
 
     Raises:
         UnknownNameError: if there is no such preset or modality.
+        OptionError: if there is no such option, or it cannot have that value.
     """
-    for system in SYSTEMS:
-        if preset in system.presets():
-            return system.presets()[preset](Modality.of(second))
-    known = ", ".join(name for system in SYSTEMS for name in system.presets())
-    raise UnknownNameError(f"There is no preset '{preset}': use one of {known}.")
+    known = known_presets()
+    if preset not in known:
+        raise UnknownNameError(f"There is no preset '{preset}': use one of {', '.join(known)}.")
+    return known[preset](Modality.of(second), options)
+
+
+def known_presets() -> dict[str, Preset]:
+    """Every preset by name."""
+    return {name: preset for system in SYSTEMS for name, preset in system.presets().items()}

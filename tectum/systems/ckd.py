@@ -6,9 +6,8 @@ are a `Duo`; teachers exist in training only. Once trained, candidates can be el
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field, replace
-from functools import partial
 from typing import cast
 
 import torch
@@ -20,6 +19,7 @@ from tectum.networks.lockstep import Entrant, Stage, advance, final_maps, search
 from tectum.systems.base import Batch, CenterMaps, Group, Layout, Losses, System, Template, Views
 from tectum.systems.distillation import Distillation
 from tectum.systems.duo import Duo, DuoConfig, double
+from tectum.systems.options import Preset
 from tectum.systems.ostrack import (
     BASE_256,
     ORIGINALS,
@@ -92,25 +92,6 @@ def eliminating(branch: OSTrackConfig, blocks: tuple[int, ...]) -> OSTrackConfig
     return replace(branch, vit=replace(branch.vit, eliminate_at=blocks), elimination_start=0.0, elimination_end=0.0)
 
 
-def variants(branch: OSTrackConfig, blocks: tuple[int, ...]) -> dict[str, CKDConfig]:
-    """The paper's networks on a branch, by the ending of their preset's name.
-
-    Args:
-        branch: network of each sense.
-        blocks: after which candidates are eliminated, where they are.
-    """
-    second = CKDConfig(eliminating(branch, blocks), head_alone=True)
-    style, nothing = Distillation(content=0.0), Distillation(style=0.0, content=0.0)
-    return {
-        "": CKDConfig(branch),
-        "-mce": second,
-        "-ce": replace(second, judged_together=False),
-        "-in": CKDConfig(branch, distillation=nothing, masked=0.0, content_only=True),
-        "-fd": CKDConfig(branch, distillation=replace(nothing, features=style.style), masked=0.0),
-        "-sd": CKDConfig(branch, distillation=style, masked=0.0),
-    }
-
-
 def fit_branches(system: System, tensors: dict[str, Tensor]) -> dict[str, Tensor]:
     """Starts both branches from a single-stream checkpoint, or takes both as they are.
 
@@ -159,19 +140,19 @@ class CKD(Duo):
         return cast(dict[str, OSTrack], dict(self.teachers.items()))
 
     @classmethod
-    def presets(cls) -> Mapping[str, Callable[[Modality], System]]:
-        """`ckd-b256` and `ckd-tiny` on RGB and the second sense, and their variants.
+    def presets(cls) -> Mapping[str, Preset]:
+        """`ckd-b256` and `ckd-tiny` on RGB and the second sense.
 
-        With `-mce` both senses eliminate candidates together, with `-ce` each by itself, and the head alone trains;
-        `-in`, `-fd` and `-sd` are the paper's other ways with features: normalised, drawn together as they are, and
-        drawn together in their style alone.
+        With `-mce` both senses eliminate candidates together, and the head alone trains. The paper's other networks are
+        options of these.
         """
-        sizes = {"ckd-b256": variants(BASE_256, (3, 6, 9)), "ckd-tiny": variants(TINY, (1, 2, 3))}
-        return {
-            size + ending: partial(cls, config=config)
-            for size, configs in sizes.items()
-            for ending, config in configs.items()
+        configs = {
+            "ckd-b256": CKDConfig(),
+            "ckd-b256-mce": CKDConfig(eliminating(BASE_256, (3, 6, 9)), head_alone=True),
+            "ckd-tiny": CKDConfig(TINY),
+            "ckd-tiny-mce": CKDConfig(eliminating(TINY, (1, 2, 3)), head_alone=True),
         }
+        return {name: Preset(cls, config) for name, config in configs.items()}
 
     def equip(self) -> None:
         """Gives each student a teacher that begins as it: its branch, and its half of the head's first layer."""

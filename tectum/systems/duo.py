@@ -6,9 +6,8 @@ ACM MM 2024): the branches do not interact before the head.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
-from functools import partial
 
 import torch
 from torch import Tensor
@@ -17,6 +16,7 @@ from tectum.frames import Modality, Prompt
 from tectum.networks.heads import CenterHead
 from tectum.networks.vit import JointViT
 from tectum.systems.base import Batch, CenterMaps, Group, Layout, Losses, System, Template, Views, second_sense
+from tectum.systems.options import Preset
 from tectum.systems.ostrack import (
     BASE_256,
     ORIGINALS,
@@ -89,9 +89,9 @@ class Duo(System):
         self.head = CenterHead(2 * vit.width, config.branch.head, rare=config.branch.from_nothing)
 
     @classmethod
-    def presets(cls) -> Mapping[str, Callable[[Modality], System]]:
+    def presets(cls) -> Mapping[str, Preset]:
         """`duo-b256` and `duo-tiny`, on RGB and the second sense."""
-        return {"duo-b256": cls, "duo-tiny": partial(cls, config=DuoConfig(TINY))}
+        return {"duo-b256": Preset(cls, DuoConfig()), "duo-tiny": Preset(cls, DuoConfig(TINY))}
 
     @property
     def branches(self) -> dict[Modality, JointViT]:

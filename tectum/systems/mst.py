@@ -9,9 +9,8 @@ the last one before the head.
 from __future__ import annotations
 
 import copy
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass, replace
-from functools import partial
 from typing import Literal
 
 import torch
@@ -21,6 +20,7 @@ from tectum.frames import Modality, Prompt
 from tectum.networks.heads import CenterHead
 from tectum.networks.vit import JointViT
 from tectum.systems.base import Batch, CenterMaps, Group, Layout, Losses, System, Template, Views, second_sense
+from tectum.systems.options import Preset
 from tectum.systems.ostrack import (
     BASE_256,
     BASE_384_CE,
@@ -117,14 +117,14 @@ class MST(System):
         self.head = CenterHead(foundation.vit.width, foundation.head, rare=foundation.from_nothing)
 
     @classmethod
-    def presets(cls) -> Mapping[str, Callable[[Modality], System]]:
+    def presets(cls) -> Mapping[str, Preset]:
         """`mst-b256`, `mst-b384` and `mst-tiny`, on RGB and the second sense."""
         configs = {
             "mst-b256": MSTConfig(),
             "mst-b384": MSTConfig(BASE_384),
             "mst-tiny": MSTConfig(TINY, crossed_after=(1, 4)),
         }
-        return {name: partial(cls, config=config) for name, config in configs.items()}
+        return {name: Preset(cls, config) for name, config in configs.items()}
 
     def embed(self, template: Views, prompt: Prompt) -> Template:
         """Keeps the template's tokens `B×Nz×C` of each sense, as `rgb` and `other`."""

@@ -8,7 +8,7 @@ cells for the target's centre. The size is told relative to the target's size in
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
 
 import torch
@@ -19,6 +19,7 @@ from tectum.networks.correlation import matching, votes
 from tectum.networks.separable import Residual, convolution
 from tectum.systems.base import Batch, CenterMaps, Crops, Decoding, Losses, System, Template, Views
 from tectum.systems.objectives import covered, dense_center_objective
+from tectum.systems.options import Preset
 
 STRIDE = 8
 """Pixels along each side of a cell of the maps."""
@@ -126,9 +127,9 @@ class Nano(System):
         self.head = NanoHead(width + width // 2 + len(PLACES) + 1, config)
 
     @classmethod
-    def presets(cls) -> Mapping[str, Callable[[Modality], System]]:
+    def presets(cls) -> Mapping[str, Preset]:
         """`nano`, which takes every sense whatever the second one is."""
-        return {"nano": lambda second: cls()}
+        return {"nano": Preset(lambda second, config: cls(config), NanoConfig())}
 
     def features(self, views: Views) -> Tensor:
         """Joined features `B×C×H/8×W/8` of all senses in the views."""

@@ -6,9 +6,8 @@ DropTrack (Wu et al., "DropMAE", CVPR 2023) is the same network started from oth
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
-from functools import partial
 
 from torch import Tensor
 
@@ -18,6 +17,7 @@ from tectum.networks.heads import CenterHead
 from tectum.networks.vit import JointViT, ViTConfig, resize_positions
 from tectum.systems.base import Batch, CenterMaps, Crops, Group, Layout, Losses, System, Template, Views
 from tectum.systems.objectives import center_objective, dense_center_objective
+from tectum.systems.options import Preset
 
 UNUSED = (r"backbone\.pos_embed", r"backbone\.cls_token")
 """What published checkpoints keep of the image classifier that the network began as."""
@@ -150,7 +150,7 @@ class OSTrack(System):
         self.head = CenterHead(config.vit.width, config.head, rare=config.from_nothing)
 
     @classmethod
-    def presets(cls) -> Mapping[str, Callable[[Modality], System]]:
+    def presets(cls) -> Mapping[str, Preset]:
         """`ostrack-b256`, `ostrack-b256-ce`, `ostrack-b384-ce` as published, and `ostrack-tiny`; all see RGB alone."""
         configs = {
             "ostrack-b256": BASE_256,
@@ -158,7 +158,7 @@ class OSTrack(System):
             "ostrack-b384-ce": BASE_384_CE,
             "ostrack-tiny": TINY,
         }
-        return {name: partial(_build, config) for name, config in configs.items()}
+        return {name: Preset(lambda second, config: cls(config), config) for name, config in configs.items()}
 
     def embed(self, template: Views, prompt: Prompt) -> Template:
         """Keeps the template's tokens."""
@@ -190,7 +190,3 @@ def training_keep(config: OSTrackConfig, batch: Batch) -> float:
     if batch.elimination is not None:
         return keep_ratio(batch.elimination, 0, 1, config.vit.keep)
     return keep_ratio(batch.progress, config.elimination_start, config.elimination_end, config.vit.keep)
-
-
-def _build(config: OSTrackConfig, second: Modality) -> System:
-    return OSTrack(config)

@@ -8,7 +8,7 @@ through an adapter of its own.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, replace
 from functools import partial
 
@@ -21,6 +21,7 @@ from tectum.networks.elimination import restore, select, watching_rows
 from tectum.networks.heads import CenterHead
 from tectum.networks.vit import Block, Elimination, JointViT, eliminate
 from tectum.systems.base import Batch, CenterMaps, Group, Layout, Losses, System, Template, Views, second_sense
+from tectum.systems.options import Preset
 from tectum.systems.ostrack import (
     BASE_256,
     BASE_256_CE,
@@ -254,18 +255,6 @@ ADAPTED_TINY = PATrackConfig(TINY, entangled_at=(1, 3), entangled_width=40, head
 """For the tiny foundation, whose tokens have 160 channels in place of 768, and for short trainings."""
 
 
-def _variants(base: PATrackConfig) -> dict[str, PATrackConfig]:
-    """The rows of the paper's Tables III and V, by what is added to a preset's name; `""` is the whole system."""
-    bare = replace(base, dependent_at=(), entangled_at=(), head_width=0)
-    return {
-        "": base,
-        "-none": bare,
-        "-mda": replace(bare, dependent_at=None),
-        "-mda-cea": replace(base, head_width=0),
-        **{f"-{mixer}": replace(base, mixers=(mixer,)) for mixer in Mixer},
-    }
-
-
 class PATrack(System):
     """The progressively adapted tracker on RGB and a second sense.
 
@@ -297,16 +286,16 @@ class PATrack(System):
         self._judges = watching_rows(foundation.vit.watch, foundation.vit.template_side)
 
     @classmethod
-    def presets(cls) -> Mapping[str, Callable[[Modality], System]]:
+    def presets(cls) -> Mapping[str, Preset]:
         """`patrack-b256` as published, `patrack-b256-ce`, `patrack-b384`, and `patrack-tiny` with its variants."""
         whole = replace(BASE_384_CE, vit=replace(BASE_384_CE.vit, eliminate_at=()))
         configs = {
             "patrack-b256": PATrackConfig(),
             "patrack-b256-ce": PATrackConfig(BASE_256_CE),
             "patrack-b384": PATrackConfig(whole),
-            **{f"patrack-tiny{name}": config for name, config in _variants(ADAPTED_TINY).items()},
+            "patrack-tiny": ADAPTED_TINY,
         }
-        return {name: partial(cls, config=config) for name, config in configs.items()}
+        return {name: Preset(cls, config) for name, config in configs.items()}
 
     def embed(self, template: Views, prompt: Prompt) -> Template:
         """Keeps the template's tokens `B×Nz×C` of each sense, as `tokens` of RGB and `other`."""

@@ -7,9 +7,8 @@ shows every pair a second time with patches missing, each from one sense at most
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass, replace
-from functools import partial
 
 import torch
 import torch.nn.functional as F
@@ -20,6 +19,7 @@ from tectum.networks.elimination import restore, watching_rows
 from tectum.networks.heads import CenterHead
 from tectum.networks.vit import Block, Elimination, JointViT, PatchEmbedding, Perceptron, eliminate
 from tectum.systems.base import Batch, CenterMaps, Group, Layout, Losses, System, Template, Views, second_sense
+from tectum.systems.options import Preset
 from tectum.systems.ostrack import (
     BASE_256_CE,
     BASE_384_CE,
@@ -274,14 +274,14 @@ class SDSTrack(System):
         self._judges = watching_rows(foundation.vit.watch, foundation.vit.template_side)
 
     @classmethod
-    def presets(cls) -> Mapping[str, Callable[[Modality], System]]:
+    def presets(cls) -> Mapping[str, Preset]:
         """`sdstrack-b256`, `sdstrack-b384` and `sdstrack-tiny`, on RGB and the second sense."""
         configs = {
             "sdstrack-b256": SDSTrackConfig(),
             "sdstrack-b384": SDSTrackConfig(FOUNDATION_384),
             "sdstrack-tiny": SDSTrackConfig(TINY, fused_after=(1, 3, 4), copies_embedding=True),
         }
-        return {name: partial(cls, config=config) for name, config in configs.items()}
+        return {name: Preset(cls, config) for name, config in configs.items()}
 
     def embed(self, template: Views, prompt: Prompt) -> Template:
         """Keeps the template's tokens, positions included: `tokens` of RGB, `second` of the second sense."""

@@ -10,9 +10,8 @@ ImageNet's colours; the networks themselves are equal.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
-from functools import partial
 
 import torch
 import torch.nn.functional as F
@@ -22,6 +21,7 @@ from tectum.frames import Modality, Prompt
 from tectum.networks.heads import CenterHead, convolution_block
 from tectum.networks.vit import JointViT, Perceptron, ViTConfig
 from tectum.systems.base import Batch, CenterMaps, Group, Layout, Losses, System, Template, Views, second_sense
+from tectum.systems.options import Preset
 from tectum.systems.ostrack import (
     BASE_256,
     ORIGINALS,
@@ -178,9 +178,10 @@ class TBSI(System):
         self.head = CenterHead(branch.vit.width, branch.head, rare=branch.from_nothing)
 
     @classmethod
-    def presets(cls) -> Mapping[str, Callable[[Modality], System]]:
+    def presets(cls) -> Mapping[str, Preset]:
         """`tbsi-b256` as published, and `tbsi-tiny`, on RGB and the second sense."""
-        return {"tbsi-b256": cls, "tbsi-tiny": partial(cls, config=TBSIConfig(TINY, bridged=(1, 3)))}
+        configs = {"tbsi-b256": TBSIConfig(), "tbsi-tiny": TBSIConfig(TINY, bridged=(1, 3))}
+        return {name: Preset(cls, config) for name, config in configs.items()}
 
     def embed(self, template: Views, prompt: Prompt) -> Template:
         """Keeps the template's tokens `B×2×Nz×C`, RGB first."""

@@ -5,9 +5,8 @@ Source: Zhu et al., "Visual Prompt Multi-Modal Tracking", CVPR 2023. `vipt-shaw`
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
-from functools import partial
 
 import torch
 from torch import Tensor, nn
@@ -17,6 +16,7 @@ from tectum.networks.elimination import restore, select
 from tectum.networks.heads import CenterHead
 from tectum.networks.vit import JointViT, PatchEmbedding
 from tectum.systems.base import Batch, CenterMaps, Group, Layout, Losses, System, Template, Views, second_sense
+from tectum.systems.options import Preset
 from tectum.systems.ostrack import (
     BASE_256_CE,
     BASE_384_CE,
@@ -196,7 +196,7 @@ class ViPT(System):
         self.head = CenterHead(foundation.vit.width, foundation.head, rare=foundation.from_nothing)
 
     @classmethod
-    def presets(cls) -> Mapping[str, Callable[[Modality], System]]:
+    def presets(cls) -> Mapping[str, Preset]:
         """`vipt-b256`, `vipt-shaw-b256`, `vipt-b384` and `vipt-tiny`, on RGB and the second sense."""
         configs = {
             "vipt-b256": ViPTConfig(),
@@ -204,7 +204,7 @@ class ViPT(System):
             "vipt-b384": ViPTConfig(BASE_384_CE),
             "vipt-tiny": ViPTConfig(TINY, copies_embedding=True),
         }
-        return {name: partial(cls, config=config) for name, config in configs.items()}
+        return {name: Preset(cls, config) for name, config in configs.items()}
 
     def embed(self, template: Views, prompt: Prompt) -> Template:
         """Keeps the template's prompted tokens, and its prompt at the input."""

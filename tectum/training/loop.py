@@ -61,7 +61,7 @@ class Hooks:
         facts: more to store of what the run depends on.
     """
 
-    build: Callable[[Recipe], System] = lambda recipe: build(recipe.system, recipe.second)
+    build: Callable[[Recipe], System] = lambda recipe: build(recipe.system, recipe.second, recipe.options)
     keep: Callable[[System, Path], object] = lambda system, path: None
     validate: Callable[[System], Mapping[str, float]] = lambda system: {}
     stop: Callable[[], bool] = lambda: False

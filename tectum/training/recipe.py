@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import Literal
+from typing import Any, Literal
 
 from omegaconf import OmegaConf
 
@@ -177,6 +177,7 @@ class Recipe:
     Attributes:
         system: preset to train.
         second: the sense beside RGB, for systems that take one.
+        options: changes of what the system is made of, such as `masked: 0.5` for a CKD.
         seed: of weights and pairs.
         initial: weights to start from.
         crops: windows of the pairs.
@@ -201,6 +202,7 @@ class Recipe:
 
     system: str = "nano"
     second: str = "thermal"
+    options: dict[str, Any] = field(default_factory=dict)
     seed: int = 1
     initial: Initial = field(default_factory=Initial)
     crops: CropSizes = field(default_factory=CropSizes)

@@ -12,7 +12,9 @@ import yaml
 from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 
-from tectum.errors import RecipeError, TectumError
+from tectum.errors import OptionError, RecipeError, TectumError
+from tectum.systems.catalogue import known_presets
+from tectum.systems.options import changed
 from tectum.training.parts import KINDS, Part, WorldPart
 from tectum.training.recipe import Recipe, sense_shares
 
@@ -192,6 +194,7 @@ def _faults(recipe: Recipe) -> Iterator[tuple[str, str]]:
     if micro is not None and (micro < 1 or (micro < recipe.batch.size and micro % recipe.batch.group)):
         yield "batch.micro", f"is {micro}: it must be a multiple of batch.group, {recipe.batch.group}"
     yield from _sense_faults(recipe)
+    yield from _option_faults(recipe)
     if (recipe.elimination.start is None) != (recipe.elimination.warm is None):
         yield "elimination", "takes both start and warm, in epochs, or neither"
     for name, bounds in recipe.expect.items():
@@ -210,6 +213,15 @@ def _sense_faults(recipe: Recipe) -> Iterator[tuple[str, str]]:
     for name, part in recipe.data.items():
         if part.share < 0:
             yield f"data.{name}.share", f"is {part.share}: it must not be negative"
+
+
+def _option_faults(recipe: Recipe) -> Iterator[tuple[str, str]]:
+    preset = known_presets().get(recipe.system)
+    try:
+        if preset is not None:
+            changed(preset.config, recipe.options)
+    except OptionError as error:
+        yield f"options.{error.option}", error.fault
 
 
 def _unless(

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import hashlib
+import json
 import os
 from collections.abc import Mapping
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
+from typing import Any
 
 import torch
 from safetensors import SafetensorError, safe_open
@@ -16,7 +18,8 @@ from torch import Tensor
 from tectum.errors import WeightsError
 from tectum.frames import Modality
 from tectum.systems.base import System
-from tectum.systems.catalogue import SYSTEMS, build
+from tectum.systems.catalogue import build, known_presets
+from tectum.systems.options import Options
 from tectum.weights.checkpoints import read_published, readable
 from tectum.weights.fitting import from_published
 
@@ -24,7 +27,7 @@ FORMAT = "tectum"
 """The metadata entry by which our own files are known: it names the preset."""
 
 
-def save(system: System, path: str | Path, preset: str, half: bool = False) -> Path:
+def save(system: System, path: str | Path, preset: str, half: bool = False, options: Options | None = None) -> Path:
     """Writes a system's weights; an older file of that name is replaced only once the new one is complete.
 
     Args:
@@ -32,6 +35,7 @@ def save(system: System, path: str | Path, preset: str, half: bool = False) -> P
         path: a `.safetensors` file; its folder is made where needed.
         preset: the name that builds this system.
         half: whether to store matrices and kernels as float16; vectors, such as norms, stay as they are.
+        options: with which the preset builds this system.
 
     Raises:
         WeightsError: if the path does not end in `.safetensors` or is a folder.
@@ -48,6 +52,7 @@ def save(system: System, path: str | Path, preset: str, half: bool = False) -> P
         "senses": ",".join(sense for sense in Modality if sense in system.senses),
         "version": _version(),
         "sha256": digest(tensors),
+        **({"options": json.dumps(options)} if options else {}),
     }
     path.parent.mkdir(parents=True, exist_ok=True)
     unfinished = path.with_name(f".{path.name}.{os.getpid()}")
@@ -59,7 +64,12 @@ def save(system: System, path: str | Path, preset: str, half: bool = False) -> P
     return path
 
 
-def load(preset: str, weights: str | Path | None = None, second: Modality | str | None = None) -> System:
+def load(
+    preset: str,
+    weights: str | Path | None = None,
+    second: Modality | str | None = None,
+    options: Options | None = None,
+) -> System:
     """Builds a trained system, ready to track.
 
     Args:
@@ -67,6 +77,7 @@ def load(preset: str, weights: str | Path | None = None, second: Modality | str 
         weights: a file that `save` wrote or a published checkpoint; the bundled weights if `None`.
         second: the sense beside RGB, for systems that take one; by default the one that the file was saved for,
             thermal where it does not say.
+        options: changes of what the system is made of; by default those with which the file was saved.
 
     Returns:
         The system on the CPU, in evaluation mode.
@@ -74,19 +85,20 @@ def load(preset: str, weights: str | Path | None = None, second: Modality | str 
     Raises:
         WeightsError: if there are no such weights, or they are unsafe, damaged, or of another system.
         UnknownNameError: if there is no such preset or modality.
+        OptionError: if there is no such option, or it cannot have that value.
     """
     check_preset(preset)
     path = readable(bundled(preset, second) if weights is None else weights)
     metadata = read_metadata(path)
     if FORMAT not in metadata:
-        system = from_published(preset, read_published(path), second or Modality.THERMAL, origin=str(path))
+        system = from_published(preset, read_published(path), second or Modality.THERMAL, str(path), options=options)
         return system.eval()
     if metadata[FORMAT] != preset:
         raise WeightsError(
             f"{path} holds weights of '{metadata[FORMAT]}', not of '{preset}': ask for '{metadata[FORMAT]}' or give "
             "another file."
         )
-    system = build(preset, second or _second(metadata))
+    system = build(preset, second or _second(metadata), _options(metadata, path) if options is None else options)
     senses = ",".join(sense for sense in Modality if sense in system.senses)
     if metadata.get("senses", senses) != senses:
         raise WeightsError(
@@ -126,7 +138,7 @@ def check_preset(preset: str) -> None:
     Raises:
         UnknownNameError: if it does not.
     """
-    if not any(preset in system.presets() for system in SYSTEMS):
+    if preset not in known_presets():
         build(preset)
 
 
@@ -167,6 +179,25 @@ def _restore(system: System, path: Path, preset: str, metadata: Mapping[str, str
             f"{metadata.get('version', 'unknown')}, opened by {_version()}): use the version that saved it, "
             "or train again."
         ) from None
+
+
+def _options(metadata: Mapping[str, str], path: Path) -> dict[str, Any]:
+    """The options of the system that a file was saved for.
+
+    Args:
+        metadata: what the file says of itself.
+        path: the file, for messages.
+
+    Raises:
+        WeightsError: if they cannot be read.
+    """
+    try:
+        options = json.loads(metadata.get("options", "{}"))
+    except ValueError:
+        options = None
+    if not isinstance(options, dict):
+        raise WeightsError(f"{path} says nothing readable of its system's options: save it again, or train it anew.")
+    return options
 
 
 def _second(metadata: Mapping[str, str]) -> str:

@@ -11,6 +11,7 @@ from tectum.errors import WeightsError
 from tectum.frames import Modality
 from tectum.systems.base import System
 from tectum.systems.catalogue import build
+from tectum.systems.options import Options
 
 LISTED = 6
 """How many names an error message spells out."""
@@ -22,6 +23,7 @@ def from_published(
     second: Modality | str = Modality.THERMAL,
     origin: str = "The state dict",
     start: bool = False,
+    options: Options | None = None,
 ) -> System:
     """Builds a system from a published state dict.
 
@@ -32,6 +34,7 @@ def from_published(
         origin: where the tensors are from, for messages.
         start: whether a training starts from these weights; they may then be the foundation's, and what the system
             adds to it keeps its initial values.
+        options: changes of what the system is made of.
 
     Returns:
         The system, in training mode as every new module.
@@ -39,8 +42,9 @@ def from_published(
     Raises:
         WeightsError: if names are missing or unknown, or shapes do not fit; the message lists them.
         UnknownNameError: if there is no such preset or modality.
+        OptionError: if there is no such option, or it cannot have that value.
     """
-    system = build(preset, second)
+    system = build(preset, second, options)
     fitted = system.layout.apply(system, state_dict)
     own = system.state_dict()
     added = {name: tensor for name, tensor in own.items() if start and system.layout.adds(name)}
