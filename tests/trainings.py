@@ -3,18 +3,23 @@
 from __future__ import annotations
 
 import atexit
+import copy
 import os
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
+from typing import cast
 
 import torch
+from lightning_fabric.strategies.model_parallel import ModelParallelStrategy
 
 from tectum.networks.vit import ViTConfig
 from tectum.systems.base import System
+from tectum.systems.catalogue import build
 from tectum.systems.ostrack import OSTrack, OSTrackConfig
-from tectum.training.loop import Hooks, Training
-from tectum.training.parallel import local
+from tectum.training.fabric import start_fabric
+from tectum.training.loop import Hooks, Objective, Training
+from tectum.training.parallel import local, share_out, whole
 from tectum.training.recipe import Recipe
 from tectum.training.recipe_file import read_recipe
 from tectum.weights import save
@@ -89,6 +94,32 @@ def mixed(folder: Path, strategy: str) -> Training:
     return finished(Training(recipe, folder, hooks=Hooks(keep=partial(save, preset="nano", half=False))))
 
 
+OPENED = ("ckd-tiny", "sdstrack-tiny", "patrack-tiny")
+"""Systems that run parts of their blocks by themselves."""
+
+
+def opened(system: str) -> None:
+    """Makes sure that one of `OPENED` has the same loss and gradients where two processes share out its weights."""
+    torch.manual_seed(0)
+    network = build(system).train()
+    network.equip()
+    plain = copy.deepcopy(network)
+    mesh = cast(ModelParallelStrategy, start_fabric("cpu", "fp32", "fsdp", uneven=False).strategy).device_mesh
+    shared = share_out(Objective(network), mesh["data_parallel"])
+    template, search = ({sense: torch.rand(2, 3, side, side) for sense in sorted(network.senses)} for side in (64, 128))
+    boxes = torch.tensor([[0.3, 0.4, 0.2, 0.3]] * 2)
+    given = (template, search, boxes, boxes, None, 0.5, None)
+    losses = []
+    for objective in (Objective(plain), shared):
+        torch.manual_seed(1)
+        losses.append(torch.stack(list(objective(*given).values())))
+        losses[-1].sum().backward()
+    torch.testing.assert_close(*losses)
+    for parameter, other in zip(plain.parameters(), network.parameters(), strict=True):
+        if parameter.grad is not None and other.requires_grad:
+            torch.testing.assert_close(whole(other.grad), parameter.grad, atol=1e-5, rtol=1e-3)
+
+
 def tell_threads(file: Path) -> None:
     """Writes the names of the threads that are left, one a line."""
     file.write_text("".join(sorted((task / "comm").read_text() for task in Path("/proc/self/task").iterdir())))
@@ -108,6 +139,8 @@ def divided(folder: Path) -> None:
         steps = Training(transformed(f"strategy={strategy}"), folder / "changing", hooks=STEADY).run()
         next(steps)
         steps.close()
+    for system in OPENED:
+        opened(system)
     finished(Training(transformed("strategy=fsdp"), folder / "frozen", hooks=Hooks(build=headstrong)))
 
 

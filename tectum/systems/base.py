@@ -190,9 +190,12 @@ class System(nn.Module, ABC):
         decoding: how its response is best decoded.
         layout: names of its published checkpoints.
         any_size: whether it takes crops of other sizes than `crops` says, at the same scale.
+        opens_blocks: whether it runs parts of its blocks by themselves. Processes that share out its weights then put
+            them together for a whole pass, and not block by block.
     """
 
     any_size: ClassVar[bool] = False
+    opens_blocks: ClassVar[bool] = False
     layout: ClassVar[Layout] = Layout()
 
     def __init__(

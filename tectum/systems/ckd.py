@@ -122,6 +122,7 @@ class CKD(Duo):
         UnknownNameError: if the second sense is RGB.
     """
 
+    opens_blocks = True
     config: CKDConfig
     layout = Layout(
         (*BRANCH_RENAMES, *RENAMES),

@@ -266,6 +266,7 @@ class PATrack(System):
         UnknownNameError: if the second sense is RGB.
     """
 
+    opens_blocks = True
     layout = Layout(
         (*ADAPTER_RENAMES, *RENAMES),
         (*UNUSED, *UNUSED_ADAPTERS),

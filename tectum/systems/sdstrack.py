@@ -254,6 +254,7 @@ class SDSTrack(System):
         UnknownNameError: if the second sense is RGB.
     """
 
+    opens_blocks = True
     layout = Layout(
         (*ADAPTER_RENAMES, *RENAMES),
         (*UNUSED, *UNUSED_ADAPTERS),

@@ -15,6 +15,8 @@ from torch.distributed.device_mesh import DeviceMesh
 from torch.distributed.fsdp import fully_shard
 from torch.distributed.tensor import DTensor, distribute_tensor
 
+from tectum.systems.base import System
+
 Held = TypeVar("Held")
 Network = TypeVar("Network", bound=nn.Module)
 
@@ -23,7 +25,8 @@ def share_out(network: Network, processes: DeviceMesh) -> Network:
     """Leaves each process a part of every weight and of its gradient and moments (Zhao et al., VLDB 2023).
 
     Weights are put together where a forward or backward pass needs them: those of one member of a `ModuleList`, such
-    as a transformer's block, at a time, and all others for the whole pass. A weight without dimensions has no parts:
+    as a transformer's block, at a time, and all others, and those of systems that open their blocks, for the whole
+    pass. A weight without dimensions has no parts:
     every process keeps it and takes the mean of its gradients.
 
     Args:
@@ -38,8 +41,9 @@ def share_out(network: Network, processes: DeviceMesh) -> Network:
         parameter.data = parameter.to(processes.device_type)
         if parameter.requires_grad:
             parameter.register_post_accumulate_grad_hook(_average_gradient)  # type: ignore[no-untyped-call]
+    opened = any(isinstance(module, System) and module.opens_blocks for module in network.modules())
     blocks: list[nn.Module] = [
-        block for module in network.modules() if isinstance(module, nn.ModuleList) for block in module
+        block for module in network.modules() if isinstance(module, nn.ModuleList) and not opened for block in module
     ]
     parts: tuple[nn.Module, ...] = (*reversed(blocks), network)
     for part in parts:
