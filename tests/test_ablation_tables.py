@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from itertools import pairwise
 from pathlib import Path
 
 import pytest
@@ -12,6 +13,7 @@ from tectum.ablation.places import check_measures
 from tectum.ablation.table import Measure, Trial
 from tectum.ablation.table_file import read_table, shipped
 from tectum.errors import RecipeError, TectumError
+from tectum.systems.catalogue import build
 from tectum.training.recipe_file import read_recipe
 
 GOOD = """\
@@ -118,11 +120,27 @@ def test_ways_to_adapt_see_as_much_of_the_same(sense: str, tmp_path: Path) -> No
     assert alike[2] == "ostrack-tiny"
 
 
+def test_each_part_of_patrack_comes_on_top_of_those_before(tmp_path: Path) -> None:
+    recipes = [run.recipe for run in lay_out(read_table("patrack-parts"), tmp_path)]
+    names = [set(build(recipe.system, recipe.second, recipe.options).state_dict()) for recipe in recipes]
+    assert len(names) == 4
+    assert all(less < more for less, more in pairwise(names))
+
+
+@pytest.mark.parametrize("name", ["mst-parts", "mst-coefficients", "mst-sparse"])
+def test_ways_to_tune_differ_by_nothing_else(name: str, tmp_path: Path) -> None:
+    recipes = [run.recipe for run in lay_out(read_table(name), tmp_path)]
+    tunings = {recipe.optim.tuning for recipe in recipes}
+    assert len(tunings) == len(recipes)
+    tuning = recipes[0].optim.tuning
+    assert all(replace(each, optim=replace(each.optim, tuning=tuning)) == recipes[0] for each in recipes)
+
+
 def test_shipped_tables_can_be_laid_out(tmp_path: Path) -> None:
     assert "nano-senses" in shipped()
     for name in shipped():
         table = read_table(name)
-        check_measures(table.measures, None)
+        check_measures([measure for measure in table.measures if measure.root is None], None)
         assert lay_out(table, tmp_path)
 
 

@@ -9,7 +9,7 @@ import pytest
 import torch
 
 from tectum.errors import OptionError, RecipeError, WeightsError
-from tectum.frames import Modality
+from tectum.frames import Modality, Prompt
 from tectum.networks.adapters import Mixer
 from tectum.systems.catalogue import build
 from tectum.systems.ckd import CKD
@@ -80,3 +80,14 @@ def test_weights_remember_the_options_of_their_system(tmp_path: Path) -> None:
     assert all(torch.equal(tensor, found.state_dict()[name]) for name, tensor in system.state_dict().items())
     with pytest.raises(WeightsError, match="another shape"):
         load("ckd-tiny", file, options={})
+
+
+def test_a_tracker_of_one_sense_may_see_another(tmp_path: Path) -> None:
+    torch.manual_seed(0)
+    system = build("ostrack-tiny", options={"sense": "thermal"})
+    assert system.senses == {Modality.THERMAL}
+    file = save(system, tmp_path / "heat.safetensors", "ostrack-tiny", options={"sense": "thermal"})
+    assert load("ostrack-tiny", file).senses == {Modality.THERMAL}
+    views = {Modality.THERMAL: torch.rand(1, 3, 64, 64)}
+    template = system.embed(views, Prompt())
+    assert system(template, {Modality.THERMAL: torch.rand(1, 3, 128, 128)}).score.shape == (1, 1, 8, 8)

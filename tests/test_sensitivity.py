@@ -9,7 +9,7 @@ import subprocess
 import sys
 from collections.abc import Callable
 from pathlib import Path
-from typing import Literal
+from typing import Any, Literal
 
 import numpy as np
 import pytest
@@ -28,11 +28,12 @@ from tectum.training.optim import build_optimiser, choose_rates, freeze
 from tectum.training.parameters import parameter_table
 from tectum.training.recipe import Optim, Recipe, Tuning
 from tectum.training.recipe_file import read_recipe
-from tectum.training.sensitivity import coefficients, counted, magnitudes, tune
+from tectum.training.sensitivity import coefficients, counted, magnitudes, tune, tune_sparsely
 from tests.trainings import STEADY, assert_alike, finished, headstrong, moved, tiny, transform, transformed
 
 ROOT = Path(__file__).resolve().parents[1]
 TUNED = ("optim.tuning.kind=update", "optim.tuning.low=0.5", "optim.tuning.high=0.9")
+SPARSE = ("optim.tuning.kind=sparse", "optim.tuning.share=0.3")
 
 Kind = Literal["update", "weight"]
 Optimiser = Callable[[list[nn.Parameter]], torch.optim.Optimizer]
@@ -75,7 +76,7 @@ OPTIMISERS: dict[str, Optimiser] = {
 }
 
 
-def trained(build: Optimiser, *tuning: object) -> list[Tensor]:
+def trained(build: Optimiser, *tuning: object, share: float | None = None) -> list[Tensor]:
     """The weights of a small network after some steps; one of its weights has no part in the loss."""
     torch.manual_seed(0)
     network = nn.Sequential(nn.Linear(5, 8), nn.Tanh(), nn.Linear(8, 1))
@@ -83,6 +84,8 @@ def trained(build: Optimiser, *tuning: object) -> list[Tensor]:
     optimiser = build([*network.parameters(), idle])
     if tuning:
         tune(optimiser, *tuning)  # type: ignore[arg-type]
+    if share is not None:
+        tune_sparsely(optimiser, share)
     for _ in range(5):
         optimiser.zero_grad()
         (network(torch.randn(16, 5)) - 1).square().mean().backward()
@@ -97,6 +100,44 @@ def test_without_coefficients_it_is_the_optimiser_bit_for_bit(name: str, kind: K
     assert all(torch.equal(one, other) for one, other in zip(plain, none, strict=True))
     assert not any(torch.equal(one, other) for one, other in zip(plain[:-1], some[:-1], strict=True))
     assert torch.equal(plain[-1], some[-1])
+
+
+@pytest.mark.parametrize(("share", "moves"), [(0.0, 0), (0.25, 1), (0.5, 2), (0.7, 3), (1.0, 4)])
+def test_only_the_most_sensitive_descend_a_quadratic_and_for_good(share: float, moves: int) -> None:
+    weights = [nn.Parameter(torch.tensor(1.0, dtype=torch.float64)) for _ in range(4)]
+    optimiser = torch.optim.SGD(weights, lr=1.0)
+    tune_sparsely(optimiser, share)
+    # What moves soon has smaller gradients than what stays.
+    found = descended(optimiser, weights, [0.2] * 5)
+    for curvature, weight in enumerate(found, 1):
+        assert weight == (pytest.approx((1 - 0.2 * curvature) ** 5) if curvature > 4 - moves else 1.0)
+
+
+@pytest.mark.parametrize("name", OPTIMISERS)
+def test_all_that_may_move_moves_as_by_the_optimiser_bit_for_bit(name: str) -> None:
+    plain, whole, some, none, start = (
+        trained(build, share=share)
+        for build, share in (
+            *((OPTIMISERS[name], share) for share in (None, 1.0, 0.4, 0.0)),
+            (lambda weights: torch.optim.SGD(weights, lr=0.0), None),
+        )
+    )
+    assert all(torch.equal(one, other) for one, other in zip(plain, whole, strict=True))
+    assert all(torch.equal(one, other) for one, other in zip(start, none, strict=True))
+    moving = [one != other for one, other in zip(start[:-1], some[:-1], strict=True)]
+    assert sum(int(each.sum()) for each in moving) == round(0.4 * sum(each.numel() for each in moving))
+
+
+def test_a_weight_that_gets_its_first_gradient_late_is_ranked_then() -> None:
+    early, late = nn.Parameter(torch.ones(4)), nn.Parameter(torch.ones(4))
+    optimiser = torch.optim.SGD([early, late], lr=0.1)
+    tune_sparsely(optimiser, 0.5)
+    for both in (False, True, True):
+        optimiser.zero_grad()
+        strength = torch.arange(1.0, 5.0)
+        ((early + late if both else early) * strength).sum().backward()
+        optimiser.step()
+    assert (early != 1).tolist() == (late != 1).tolist() == [False, False, True, True]
 
 
 def ranked(gradients: list[Tensor], low: float, high: float, sample: int) -> tuple[Tensor, Tensor]:
@@ -142,6 +183,29 @@ def test_a_tuned_run_resumes_bit_for_bit(tmp_path: Path) -> None:
     assert all(moments["carried"].any() for moments in kept.values())
 
 
+def fixed(state: dict[str, Any], start: System, weights: dict[str, Tensor]) -> Tensor:
+    """Which numbers an optimiser keeps in their places, of which it makes sure."""
+    masks = [moments["fixed"].flatten() for _, moments in sorted(state["state"].items())]
+    # The optimiser's order is that of the system's groups, not that of its parts.
+    names = {id(weight): name for name, weight in start.named_parameters()}
+    groups = [weight for group in start.trainable() for weight in group.parameters]
+    moving = [(weights[names[id(weight)]] != weight).flatten() for weight in groups]
+    assert torch.equal(torch.cat(moving), torch.cat(masks) == 0)
+    return torch.cat(masks)
+
+
+def test_a_sparse_run_keeps_its_choice_when_it_resumes(tmp_path: Path) -> None:
+    recipe = transformed(*SPARSE)
+    whole = finished(Training(recipe, tmp_path / "whole", hooks=STEADY))
+    steps = Training(recipe, tmp_path / "parts", hooks=STEADY).run()
+    next(steps)
+    steps.close()
+    second = finished(Training(recipe, tmp_path / "parts", hooks=STEADY))
+    assert not moved(whole.system.state_dict(), second.system.state_dict())
+    chosen = fixed(second.optimiser.state_dict(), tiny(recipe, drop_path=0.0), second.system.state_dict())
+    assert chosen.mean().item() == pytest.approx(0.7, abs=0.005)
+
+
 def test_passes_of_parts_tune_as_the_whole_batch_does(tmp_path: Path) -> None:
     whole = transform(tmp_path / "whole", *TUNED)
     assert_alike(whole, transform(tmp_path / "parts", *TUNED, "batch.micro=4"))
@@ -158,6 +222,7 @@ def shared_out(folder: Path) -> None:
     """What each of two processes that train together does."""
     for strategy in ("ddp", "fsdp"):
         transform(folder / strategy, *TUNED, f"strategy={strategy}")
+        transform(folder / f"sparse-{strategy}", *SPARSE, f"strategy={strategy}")
 
 
 def test_two_processes_tune_as_one(tmp_path: Path) -> None:
@@ -186,6 +251,13 @@ def test_two_processes_tune_as_one(tmp_path: Path) -> None:
         kept = torch.load(tmp_path / strategy / "checkpoint.pt", weights_only=True)
         assert_alike(alone, kept["system"])
         assert kept["optimiser"]["state"][0]["carried"].any()
+    chosen = []
+    for strategy in ("ddp", "fsdp"):
+        kept = torch.load(tmp_path / f"sparse-{strategy}" / "checkpoint.pt", weights_only=True)
+        chosen.append(fixed(kept["optimiser"], tiny(transformed(), drop_path=0.0), kept["system"]))
+        assert chosen[-1].mean().item() == pytest.approx(0.7, abs=0.005)
+    # Sums in another order may turn what stands at the very edge.
+    assert (chosen[0] != chosen[1]).float().mean() < 0.002
 
 
 FOUNDATION = OSTrackConfig(ViTConfig(32, 64, width=16, depth=2, heads=2, drop_path=0.0), head=16)
@@ -231,7 +303,7 @@ def test_parts_train_with_the_rates_that_a_recipe_chooses() -> None:
 
 
 def test_plain_recipes_build_a_plain_optimiser() -> None:
-    for tuning, hooked in ((Tuning(), False), (Tuning("weight"), True)):
+    for tuning, hooked in ((Tuning(), False), (Tuning("weight"), True), (Tuning("sparse"), True)):
         optimiser = build_optimiser(tiny(Recipe()), Optim(tuning=tuning))
         assert bool(optimiser._optimizer_step_post_hooks) is hooked
 
@@ -242,6 +314,7 @@ def test_plain_recipes_build_a_plain_optimiser() -> None:
         ("optim.tuning.high=1", r"optim\.tuning\.high is 1\.0: it must be at least 0 and below 1"),
         ("optim.tuning.low=0.9", r"optim\.tuning goes from 0\.9 down to 0\.85: it must rise"),
         ("optim.tuning.kind=all", r"optim\.tuning\.kind .*all"),
+        ("optim.tuning.share=1.5", r"optim\.tuning\.share is 1\.5: it is a share"),
         ("optim.rates.head=-1", r"optim\.rates\.head is -1\.0: it must not be negative"),
     ],
 )

@@ -113,7 +113,7 @@ def _number(axes: Axes, place: int, text: str, color: str) -> None:
 
 def _make_room(axes: Axes, share: float) -> None:
     """Leaves a share of the width on the right for the numbers, and does not blow up what hardly differs."""
-    low, high = axes.dataLim.intervalx
+    low, high = axes.dataLim.intervalx if np.isfinite(axes.dataLim.intervalx).all() else (0.0, 0.0)
     middle, span = (low + high) / 2, max(high - low, 2.0)
     axes.set_xlim(middle - 0.56 * span, middle + (0.56 + 1.2 * share) * span)
 

@@ -1,11 +1,11 @@
-"""`tectum inspect`: look into a system while it tracks."""
+"""`tectum inspect`: look into a system while it tracks, and into what its training depends on."""
 
 from __future__ import annotations
 
 import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -13,8 +13,13 @@ import typer
 from typer.core import TyperGroup
 
 if TYPE_CHECKING:
+    import torch
+
     from tectum.geometry import Box
+    from tectum.inspection.sensitivity import Tuned
     from tectum.sources.recording import StreamRecording
+    from tectum.systems.base import Batch, System
+    from tectum.training.recipe import Recipe
 
 USUAL = "recording"
 """The command that is meant where none is named."""
@@ -33,11 +38,6 @@ class Inspections(TyperGroup):
 inspect = typer.Typer(
     cls=Inspections, no_args_is_help=True, help="Look into systems: pictures and arrays of what they do."
 )
-
-
-@inspect.callback()
-def group() -> None:
-    """Keeps `recording` a command of its own while it is the only one."""
 
 
 @inspect.command(USUAL)
@@ -87,6 +87,98 @@ def recording(
         typer.echo(f"warning: {warning}", err=True)
     for path in () if quiet else paths:
         typer.echo(f"In {path}")
+
+
+@inspect.command()
+def sensitivity(
+    recipe: Annotated[str, typer.Argument(help="Name of a recipe that ships with Tectum, or a YAML file.")],
+    settings: Annotated[
+        list[str] | None, typer.Argument(help="Settings that replace the recipe's, such as batch.group=16.")
+    ] = None,
+    weights: Annotated[
+        Path | None, typer.Option(help="Tuned weights, or a run's folder, to compare with the initial weights.")
+    ] = None,
+    data: Annotated[
+        Path | None, typer.Option(help="Folder that holds the real data which the recipe names.", show_default=False)
+    ] = None,
+    pairs: Annotated[int, typer.Option(min=1, help="How many of the recipe's first pairs, in whole groups.")] = 64,
+    out: Annotated[Path, typer.Option(help="The folder for pictures and arrays.")] = Path("inspection"),
+    device: Annotated[str, typer.Option(help="Where to compute: cpu, cuda, cuda:1 and so on.")] = "cpu",
+    quiet: Annotated[bool, typer.Option("--quiet", "-q", help="Print only warnings and errors.")] = False,
+) -> None:
+    """Draw how much the training loss depends on each parameter, before tuning and after."""
+    import torch
+
+    from tectum.cli.initial import initial_system, named_weights
+    from tectum.inspection.sensitivity import compare
+    from tectum.inspection.sensitivity_sheets import lines, write
+    from tectum.tracking.session import usable_device
+    from tectum.training.optim import choose_rates
+    from tectum.training.recipe_file import read_recipe
+
+    chosen, where = read_recipe(recipe, settings), usable_device(device)
+    torch.manual_seed(chosen.seed)
+    system = initial_system(chosen, named_weights(chosen, data))
+    choose_rates(system, chosen.optim.rates)
+    tuned = _tuned(chosen, weights) if weights else None
+    batches = _first_batches(chosen, system, data, pairs, where)
+    senses = " and ".join(sense for sense in batches[0].search)
+    names = f"{chosen.system} on {senses}", chosen.initial.weights or "random weights"
+    with _batches_bar(len(batches) * (2 if tuned else 1), quiet) as advance:
+        found = compare(system.to(where), names, batches, tuned, advance)
+    paths = write(found, out)
+    for line in () if quiet else (*lines(found), *(f"In {path}" for path in paths)):
+        typer.echo(line)
+
+
+def _tuned(recipe: Recipe, path: Path) -> Tuned:
+    """The weights that a recipe left, in a file or in the folder of a run."""
+    from tectum.inspection.sensitivity import Tuned
+    from tectum.training.folder import RunFolder
+    from tectum.weights import load
+
+    file = RunFolder(path).last if path.is_dir() else path
+    return Tuned(_name(file), load(recipe.system, file, recipe.second, recipe.options).state_dict())
+
+
+def _first_batches(recipe: Recipe, system: System, data: Path | None, pairs: int, device: torch.device) -> list[Batch]:
+    """The first pairs that a training sees, a batch for each group that it draws, with the loss of the training's end.
+
+    They are made on the CPU, so that they are the same on any device.
+    """
+    import torch
+
+    from tectum.training.batches import Batches, Division
+    from tectum.training.loop import sense_draw, usable_crops
+    from tectum.training.materials import open_mixture
+    from tectum.training.optim import elimination_at
+
+    size, group = recipe.batch.size, recipe.batch.group
+    groups = Batches(
+        open_mixture(recipe, data, torch.device("cpu")),
+        Division(size, group, passes=-(-size // group)),
+        *(sense_draw(system, recipe), usable_crops(system, recipe), recipe.seed, recipe.batches),
+    )
+    made: list[Batch] = []
+    for index in range(len(groups)):
+        raw = groups[index]
+        if raw is not None:
+            made.append(replace(raw.batch(device, 1.0), elimination=elimination_at(recipe.batches, recipe)))
+        if sum(len(batch.boxes) for batch in made) >= pairs:
+            break
+    return made
+
+
+@contextmanager
+def _batches_bar(batches: int, quiet: bool) -> Iterator[Callable[[], None]]:
+    """A bar over batches; gives the function that tells it of one more."""
+    from rich.console import Console
+    from rich.progress import Progress
+
+    console = Console(stderr=True)
+    with Progress(console=console, transient=True, disable=quiet or not console.is_terminal) as bar:
+        task = bar.add_task("gradients", total=batches)
+        yield lambda: bar.advance(task)
 
 
 @dataclass(frozen=True)

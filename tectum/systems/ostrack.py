@@ -73,6 +73,7 @@ class OSTrackConfig:
         elimination_end: training progress from which it keeps only `vit.keep`.
         from_nothing: whether training starts without a pretrained backbone. Boxes are then learnt at every cell near
             the centre, and the backbone learns as fast as the head instead of at a tenth of its rate.
+        sense: what a tracker by itself sees; branches of others are shown their own.
     """
 
     vit: ViTConfig = field(default_factory=ViTConfig)
@@ -81,6 +82,7 @@ class OSTrackConfig:
     elimination_start: float = 20 / 300
     elimination_end: float = 100 / 300
     from_nothing: bool = False
+    sense: Modality = Modality.RGB
 
     @property
     def crops(self) -> Crops:
@@ -135,7 +137,7 @@ def one_stream_objective(config: OSTrackConfig, maps: CenterMaps, boxes: Tensor)
 
 
 class OSTrack(System):
-    """The one-stream tracker on RGB.
+    """The one-stream tracker on one sense, RGB as published.
 
     Args:
         config: what it is made of.
@@ -144,7 +146,7 @@ class OSTrack(System):
     layout = Layout(RENAMES, UNUSED, prepare=fit_positions, originals=ORIGINALS)
 
     def __init__(self, config: OSTrackConfig = BASE_256) -> None:
-        super().__init__(senses=(Modality.RGB,), crops=config.crops)
+        super().__init__(senses=(config.sense,), crops=config.crops)
         self.config = config
         self.backbone = JointViT(config.vit)
         self.head = CenterHead(config.vit.width, config.head, rare=config.from_nothing)
@@ -162,14 +164,14 @@ class OSTrack(System):
 
     def embed(self, template: Views, prompt: Prompt) -> Template:
         """Keeps the template's tokens."""
-        return embed_branch(self.backbone, template[Modality.RGB], prompt)
+        return embed_branch(self.backbone, template[self.config.sense], prompt)
 
     def forward(self, template: Template, search: Views) -> CenterMaps:
         """Finds the targets; maps have a cell for every patch of the search crop."""
         return self._answer(template, search, self.config.vit.keep)
 
     def _answer(self, template: Template, search: Views, keep: float) -> CenterMaps:
-        return CenterMaps(*self.head(search_map(self.backbone, template, search[Modality.RGB], keep)))
+        return CenterMaps(*self.head(search_map(self.backbone, template, search[self.config.sense], keep)))
 
     def objective(self, batch: Batch) -> Losses:
         """`one_stream_objective`, with elimination warmed up by the batch's progress."""

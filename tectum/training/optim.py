@@ -13,7 +13,7 @@ from tectum.errors import RecipeError
 from tectum.systems.base import Group, System
 from tectum.training.parallel import local, parted
 from tectum.training.recipe import Optim, Recipe, Schedule
-from tectum.training.sensitivity import tune
+from tectum.training.sensitivity import tune, tune_sparsely
 
 
 def choose_rates(system: System, rates: Mapping[str, float]) -> None:
@@ -66,7 +66,7 @@ def freeze(system: System) -> None:
 
 
 def build_optimiser(system: System, optim: Optim) -> torch.optim.AdamW:
-    """AdamW over what a system trains, with sensitive steps if they are wished for.
+    """AdamW over what a system trains, with sensitive or sparse steps if they are wished for.
 
     Args:
         system: its groups keep their multiple of the learning rate as `rate`.
@@ -80,7 +80,9 @@ def build_optimiser(system: System, optim: Optim) -> torch.optim.AdamW:
         raise RecipeError("Nothing of this system trains: choose another preset, or give a part a rate in optim.rates.")
     optimiser = torch.optim.AdamW(groups, lr=optim.lr, weight_decay=optim.weight_decay)
     tuning = optim.tuning
-    if tuning.kind != "none":
+    if tuning.kind == "sparse":
+        tune_sparsely(optimiser, tuning.share)
+    elif tuning.kind != "none":
         tune(optimiser, tuning.low, tuning.high, tuning.kind)
     return optimiser
 

@@ -79,7 +79,7 @@ def estimate_memory(system: System, recipe: Recipe, crops: Crops, senses: tuple[
     trained = sum(module.trained for module in parameter_table(system)) * 4
     sample = 2
     kept = _kept(system, _sample(crops, senses, sample), recipe.precision == "bf16")
-    copies = 4 if recipe.optim.tuning.kind == "update" else 3
+    copies = 4 if recipe.optim.tuning.kind in ("update", "sparse") else 3
     return Memory(held * (2 if recipe.optim.ema else 1), copies * trained, kept * pairs // sample)
 
 

@@ -76,15 +76,18 @@ class Tuning:
     """Modality-sensitive tuning: the more the loss depends on a parameter, the more that keeps of its past.
 
     Attributes:
-        kind: `none`; `update`, where the optimiser's steps gain momentum; or `weight`, where each step is drawn back
-            to the weights before it. `tectum.training.sensitivity` has the formulas.
+        kind: `none`; `update`, where the optimiser's steps gain momentum; `weight`, where each step is drawn back to
+            the weights before it; or `sparse`, where the most sensitive parameters move and all others stay.
+            `tectum.training.sensitivity` has the formulas.
         low: coefficient of the least sensitive parameter.
         high: that of the most sensitive one; equal to `low` for one coefficient for all.
+        share: of the parameters that move where tuning is sparse, as the first batch ranks them.
     """
 
-    kind: Literal["none", "update", "weight"] = "none"
+    kind: Literal["none", "update", "weight", "sparse"] = "none"
     low: float = 0.8
     high: float = 0.85
+    share: float = 0.5
 
 
 @dataclass(frozen=True)

@@ -179,7 +179,8 @@ def _faults(recipe: Recipe) -> Iterator[tuple[str, str]]:
         "validation.every",
     )
     yield from _unless(recipe, at_least_one, lambda value: value >= 1, "it must be 1 or more")
-    yield from _unless(recipe, ("optim.settle", "schedule.floor"), lambda value: 0 <= value <= 1, "it is a share")
+    shares = ("optim.settle", "optim.tuning.share", "schedule.floor")
+    yield from _unless(recipe, shares, lambda value: 0 <= value <= 1, "it is a share")
     kept = ("optim.ema", "optim.tuning.low", "optim.tuning.high")
     yield from _unless(recipe, kept, lambda value: 0 <= value < 1, "it must be at least 0 and below 1")
     if recipe.optim.tuning.low > recipe.optim.tuning.high:

@@ -14,12 +14,19 @@ Its equations 4 and 5 leave two readings, which are one but for the place toward
 The latter is the default: in short tunings of `mst-tiny` it kept the overlap on unseen pairs at every learning rate
 tried, while `update`, which comes on top of AdamW's own momentum, lost some at all but the lowest.
 
+Beside it stands what it is compared with, sparse tuning: the most sensitive parameters move, all others stay for good.
+Source: He et al., "Sensitivity-Aware Visual Parameter-Efficient Fine-Tuning" (SPT), ICCV 2023. SPT sums squared
+gradients over a few batches before training, tunes low-rank factors in place of matrices that are sensitive as a whole,
+trains the head in any case and the patch embedding never. Here the gradient of the first batch chooses, from all that
+trains, single parameters alone.
+
 Ranks are approximate where there are many parameters, for a sort would take longer than the step: the gradients of a
 sample are counted by the upper half of their bits, which tells magnitudes apart to one part in 128.
 """
 
 from __future__ import annotations
 
+from abc import ABC, abstractmethod
 from collections.abc import Iterable, Iterator, Sequence
 from typing import Any, Literal, TypeAlias
 
@@ -30,6 +37,9 @@ from torch.distributed.tensor import DTensor
 from tectum.training.parallel import local
 
 Kind: TypeAlias = Literal["update", "weight"]
+
+Groups: TypeAlias = list[tuple[dict[str, Any], list[Tensor]]]
+"""Groups of an optimiser, each with those of its weights that a step has moved."""
 
 LEVELS = 2**15
 """Magnitudes that are told apart."""
@@ -49,6 +59,12 @@ CARRIED = "carried"
 CARRIED_AT = "carried_at"
 """The name of the learning rate of that movement in a group of the optimiser."""
 
+FIXED = "fixed"
+"""The name of which numbers of a parameter stay, 1 for these and 0 for others, in an optimiser's state."""
+
+HIGHEST = 1 - 1e-6
+"""The rank of the most sensitive parameter where that of the least is 0: below 1, so that a share of 0 moves none."""
+
 
 def tune(optimiser: torch.optim.Optimizer, low: float = 0.8, high: float = 0.85, kind: Kind = "weight") -> None:
     """Makes every step of an optimiser sensitive, for as long as the optimiser lives.
@@ -62,17 +78,34 @@ def tune(optimiser: torch.optim.Optimizer, low: float = 0.8, high: float = 0.85,
         high: that of the most sensitive one.
         kind: towards what a step is drawn back.
     """
-    tuner = _Tuner(low, high, kind)
-    optimiser.register_step_pre_hook(tuner.before)
-    optimiser.register_step_post_hook(tuner.after)
+    _Tuner(low, high, kind).join(optimiser)
 
 
-class _Tuner:
-    """What `tune` does around each step."""
+def tune_sparsely(optimiser: torch.optim.Optimizer, share: float) -> None:
+    """Lets only the most sensitive parameters move, for as long as the optimiser lives.
 
-    def __init__(self, low: float, high: float, kind: Kind) -> None:
-        self.low, self.high, self.kind = low, high, kind
+    The gradients of its first step choose them; a parameter that has none then is ranked at the first step at which it
+    has. The choice is kept in the optimiser's own state, one number for each parameter. What does not move stays as it
+    is to the bit: its weight does not decay either.
+
+    Args:
+        optimiser: any; its gradients are those of the whole batch.
+        share: of the parameters that move, in [0, 1]. Those whose gradients are alike move or stay together, which may
+            miss it a little.
+    """
+    _SparseTuner(share).join(optimiser)
+
+
+class _Keeper(ABC):
+    """What stands around each step: the parameters before it are there after it."""
+
+    def __init__(self) -> None:
         self.past: dict[Tensor, Tensor] = {}
+
+    def join(self, optimiser: torch.optim.Optimizer) -> None:
+        """Stands around all steps of an optimiser from now on."""
+        optimiser.register_step_pre_hook(self.before)
+        optimiser.register_step_post_hook(self.after)
 
     @torch.no_grad()
     def before(self, optimiser: torch.optim.Optimizer, *_: Any) -> None:
@@ -82,17 +115,56 @@ class _Tuner:
 
     @torch.no_grad()
     def after(self, optimiser: torch.optim.Optimizer, *_: Any) -> None:
-        """Draws them back by their sensitivity."""
+        """Draws them back."""
         groups = [
             (group, [weight for weight in group["params"] if weight.grad is not None and weight in self.past])
             for group in optimiser.param_groups
         ]
-        moved = [weight for _, weights in groups for weight in weights]
-        if moved:
-            table = coefficients(_counted(moved), self.low, self.high)
-            for group, weights in groups:
-                self._draw_back(optimiser, group, weights, table)
+        if any(weights for _, weights in groups):
+            self._draw_all_back(optimiser, groups)
         self.past = {}
+
+    @abstractmethod
+    def _draw_all_back(self, optimiser: torch.optim.Optimizer, groups: Groups) -> None:
+        """Changes what a step has moved, of which there is some."""
+
+
+class _SparseTuner(_Keeper):
+    """What `tune_sparsely` does around each step."""
+
+    def __init__(self, share: float) -> None:
+        super().__init__()
+        self.share = share
+
+    def _draw_all_back(self, optimiser: torch.optim.Optimizer, groups: Groups) -> None:
+        moved = [weight for _, weights in groups for weight in weights]
+        self._choose(optimiser, [weight for weight in moved if FIXED not in optimiser.state[weight]])
+        for some in _together(moved):
+            stepped, past = [local(weight) for weight in some], [self.past[weight] for weight in some]
+            torch._foreach_lerp_(stepped, past, [local(optimiser.state[weight][FIXED]) for weight in some])
+
+    def _choose(self, optimiser: torch.optim.Optimizer, weights: list[Tensor]) -> None:
+        """Decides once and for all what of these weights moves."""
+        if not weights:
+            return
+        table = (coefficients(_counted(weights), 0.0, HIGHEST) < 1 - self.share).float()
+        for some in _together(weights):
+            for weight, fixed in zip(some, _looked_up(table, [_gradient(weight) for weight in some]), strict=True):
+                local(_kept(optimiser, weight, FIXED)).copy_(fixed)
+
+
+class _Tuner(_Keeper):
+    """What `tune` does around each step."""
+
+    def __init__(self, low: float, high: float, kind: Kind) -> None:
+        super().__init__()
+        self.low, self.high, self.kind = low, high, kind
+
+    def _draw_all_back(self, optimiser: torch.optim.Optimizer, groups: Groups) -> None:
+        moved = [weight for _, weights in groups for weight in weights]
+        table = coefficients(_counted(moved), self.low, self.high)
+        for group, weights in groups:
+            self._draw_back(optimiser, group, weights, table)
 
     def _draw_back(
         self, optimiser: torch.optim.Optimizer, group: dict[str, Any], weights: list[Tensor], table: Tensor
@@ -107,7 +179,7 @@ class _Tuner:
             if self.kind == "weight":
                 torch._foreach_lerp_(stepped, past, shares)
                 continue
-            carried = [local(_carried(optimiser, weight)) for weight in some]
+            carried = [local(_kept(optimiser, weight, CARRIED)) for weight in some]
             if growth != 1:
                 torch._foreach_mul_(carried, growth)
             torch._foreach_add_(carried, past)
@@ -176,13 +248,13 @@ def _gradient(weight: Tensor) -> Tensor:
     return local(weight.grad)
 
 
-def _carried(optimiser: torch.optim.Optimizer, weight: Tensor) -> Tensor:
-    """The last movement of a weight, which begins at rest."""
+def _kept(optimiser: torch.optim.Optimizer, weight: Tensor, name: str) -> Tensor:
+    """What an optimiser's state keeps of a weight by a name; it begins at zero."""
     state = optimiser.state[weight]
-    if CARRIED not in state:
-        state[CARRIED] = torch.zeros_like(weight)
-    carried: Tensor = state[CARRIED]
-    return carried
+    if name not in state:
+        state[name] = torch.zeros_like(weight)
+    kept: Tensor = state[name]
+    return kept
 
 
 def _looked_up(table: Tensor, gradients: Sequence[Tensor]) -> list[Tensor]:
