@@ -281,7 +281,7 @@ def test_bundled_weights_may_be_made_for_a_second_sense(tmp_path: Path, monkeypa
         (tmp_path / f"{name}.safetensors").touch()
     found = [files.bundled("nano", "depth"), files.bundled("duo-s"), files.bundled("duo-s", Modality.EVENT)]
     assert [path.stem for path in found] == ["nano", "duo-s-thermal", "duo-s-event"]
-    with pytest.raises(WeightsError, match="No weights of 'duo-s' come"):
+    with pytest.raises(WeightsError, match="'duo-s' come with Tectum for thermal and event alone, not for depth"):
         files.bundled("duo-s", "depth")
 
 

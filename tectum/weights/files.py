@@ -126,6 +126,12 @@ def bundled(preset: str, second: Modality | str | None = None) -> Path:
         if path.is_file():
             return path
     check_preset(preset)
+    others = [each.value for each in Modality if (folder / f"{preset}-{each.value}.safetensors").is_file()]
+    if others:
+        raise WeightsError(
+            f"Weights of '{preset}' come with Tectum for {' and '.join(others)} alone, not for {sense.value}: "
+            "give weights that you trained, or another preset."
+        )
     raise WeightsError(
         f"No weights of '{preset}' come with Tectum: download the checkpoint that its authors published and give "
         "its path as the weights, or give weights that you trained."
