@@ -4,40 +4,27 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
-from enum import StrEnum
 from pathlib import Path
 from typing import TYPE_CHECKING, Protocol
 
 import numpy as np
 import numpy.typing as npt
 
-from tectum.errors import SourceError, UnknownNameError
+from tectum.choice import Choice
+from tectum.errors import SourceError
 from tectum.geometry import Box, Image
 
 if TYPE_CHECKING:
     import torch
 
 
-class Modality(StrEnum):
+class Modality(Choice):
     """A sense that makes images."""
 
     RGB = "rgb"
     THERMAL = "thermal"
     DEPTH = "depth"
     EVENT = "event"
-
-    @classmethod
-    def of(cls, name: str | Modality) -> Modality:
-        """Reads a modality from its name.
-
-        Raises:
-            UnknownNameError: if there is no such modality.
-        """
-        try:
-            return cls(str(name).lower())
-        except ValueError:
-            known = ", ".join(cls)
-            raise UnknownNameError(f"There is no modality '{name}': use one of {known}.") from None
 
 
 @dataclass(frozen=True)

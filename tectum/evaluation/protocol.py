@@ -5,7 +5,6 @@ from __future__ import annotations
 from abc import ABC, abstractmethod
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from enum import StrEnum
 from pathlib import Path
 from typing import ClassVar
 
@@ -13,12 +12,12 @@ import numpy as np
 import numpy.typing as npt
 
 from tectum.benchmarks.base import Truth
-from tectum.errors import UnknownNameError
+from tectum.choice import Choice
 
 Array = npt.NDArray[np.float64]
 
 
-class Form(StrEnum):
+class Form(Choice):
     """How a results file writes a box."""
 
     XYWH = "xywh"
@@ -29,18 +28,6 @@ class Form(StrEnum):
     """Centre, width, height: 4 columns."""
     CORNERS = "corners"
     """Four corner points, clockwise from the top left: 8 columns."""
-
-    @classmethod
-    def of(cls, name: str | Form) -> Form:
-        """Reads a form from its name.
-
-        Raises:
-            UnknownNameError: if there is no such form.
-        """
-        try:
-            return cls(str(name).lower())
-        except ValueError:
-            raise UnknownNameError(f"There is no form '{name}' of boxes: use one of {', '.join(cls)}.") from None
 
 
 @dataclass(frozen=True)

@@ -3,19 +3,19 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
-from enum import StrEnum
 
 import numpy as np
 import torch
 from torch import Tensor
 
-from tectum.errors import MissingModalityError, SourceError, UnknownNameError
+from tectum.choice import Choice
+from tectum.errors import MissingModalityError, SourceError
 from tectum.frames import Frame, Modality
 from tectum.geometry import Crop, Image
 from tectum.systems.base import normalise
 
 
-class MissingPolicy(StrEnum):
+class MissingPolicy(Choice):
     """What to do in a frame that lacks a sense.
 
     `copy`: the image of a sense that is there stands in, RGB before others; `zero`: the crop is zero after
@@ -27,17 +27,9 @@ class MissingPolicy(StrEnum):
     STOP = "stop"
 
     @classmethod
-    def of(cls, name: str | MissingPolicy) -> MissingPolicy:
-        """Reads a policy from its name.
-
-        Raises:
-            UnknownNameError: if there is no such policy.
-        """
-        try:
-            return cls(str(name).lower())
-        except ValueError:
-            known = ", ".join(cls)
-            raise UnknownNameError(f"There is no policy '{name}' for missing senses: use one of {known}.") from None
+    def what(cls) -> str:
+        """What is chosen, for messages."""
+        return "policy"
 
 
 def look(
