@@ -80,7 +80,7 @@ def test_every_transformer_is_seen_stream_by_stream(preset: str) -> None:
     assert seen.attention.shape == (5, count, 8, 8)
     assert seen.layers.shape == (5, count, 160, 8, 8)
     assert seen.features.shape == (count, 160, 8, 8)
-    assert len(seen.kept) == (3 if preset.endswith("mce") else 0)
+    assert len(seen.kept) == (1 if preset.endswith("mce") else 0)
     assert np.isfinite(seen.layers[0]).all()
     assert seen.score.shape == (8, 8)
     if count == 2:
