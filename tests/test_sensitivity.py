@@ -3,10 +3,6 @@
 from __future__ import annotations
 
 import copy
-import os
-import socket
-import subprocess
-import sys
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any, Literal
@@ -29,9 +25,18 @@ from tectum.training.parameters import parameter_table
 from tectum.training.recipe import Optim, Recipe, Tuning
 from tectum.training.recipe_file import read_recipe
 from tectum.training.sensitivity import coefficients, counted, magnitudes, tune, tune_sparsely
-from tests.trainings import STEADY, assert_alike, finished, headstrong, moved, tiny, transform, transformed
+from tests.trainings import (
+    STEADY,
+    assert_alike,
+    finished,
+    headstrong,
+    in_two_processes,
+    moved,
+    tiny,
+    transform,
+    transformed,
+)
 
-ROOT = Path(__file__).resolve().parents[1]
 TUNED = ("optim.tuning.kind=update", "optim.tuning.low=0.5", "optim.tuning.high=0.9")
 SPARSE = ("optim.tuning.kind=sparse", "optim.tuning.share=0.3")
 
@@ -226,26 +231,9 @@ def shared_out(folder: Path) -> None:
 
 
 def test_two_processes_tune_as_one(tmp_path: Path) -> None:
-    with socket.socket() as free:
-        free.bind(("127.0.0.1", 0))
-        port = free.getsockname()[1]
-    code = (
-        f"from pathlib import Path; from tests.test_sensitivity import shared_out; shared_out(Path({str(tmp_path)!r}))"
+    in_two_processes(
+        f"from tests.test_sensitivity import shared_out; shared_out(Path({str(tmp_path)!r}))", patience=300
     )
-    settings = {"WORLD_SIZE": "2", "LOCAL_WORLD_SIZE": "2", "MASTER_ADDR": "127.0.0.1", "MASTER_PORT": str(port)}
-    settings |= {"TORCHELASTIC_RUN_ID": "test", "OMP_NUM_THREADS": "1", "GROUP_RANK": "0"}
-    workers = [
-        subprocess.Popen(
-            [sys.executable, "-c", code], cwd=ROOT, env={**os.environ, **settings, "RANK": rank, "LOCAL_RANK": rank}
-        )
-        for rank in ("0", "1")
-    ]
-    try:
-        assert [worker.wait(300) for worker in workers] == [0, 0]
-    finally:
-        for worker in workers:
-            worker.kill()
-            worker.wait()
     alone = transform(tmp_path / "alone", *TUNED)
     for strategy in ("ddp", "fsdp"):
         kept = torch.load(tmp_path / strategy / "checkpoint.pt", weights_only=True)

@@ -2,11 +2,6 @@
 
 from __future__ import annotations
 
-import os
-import socket
-import subprocess
-import sys
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -15,34 +10,25 @@ from safetensors.torch import load_file
 
 from tectum.systems.catalogue import build
 from tectum.training.loop import Training
-from tests.trainings import STEADY, assert_alike, finished, moved, procedural, tiny, transform, transformed
-
-ROOT = Path(__file__).resolve().parents[1]
+from tests.trainings import (
+    STEADY,
+    assert_alike,
+    finished,
+    in_two_processes,
+    moved,
+    procedural,
+    tiny,
+    transform,
+    transformed,
+)
 
 
 @pytest.fixture(scope="module")
-def together(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
+def together(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """The folder of all that two processes did together, started as `torchrun` would."""
     folder = tmp_path_factory.mktemp("together")
-    with socket.socket() as free:
-        free.bind(("127.0.0.1", 0))
-        port = free.getsockname()[1]
-    code = f"from pathlib import Path; from tests.trainings import divided; divided(Path({str(folder)!r}))"
-    settings = {"WORLD_SIZE": "2", "LOCAL_WORLD_SIZE": "2", "MASTER_ADDR": "127.0.0.1", "MASTER_PORT": str(port)}
-    settings |= {"TORCHELASTIC_RUN_ID": "test", "OMP_NUM_THREADS": "1", "GROUP_RANK": "0"}
-    workers = [
-        subprocess.Popen(
-            [sys.executable, "-c", code], cwd=ROOT, env={**os.environ, **settings, "RANK": rank, "LOCAL_RANK": rank}
-        )
-        for rank in ("0", "1")
-    ]
-    try:
-        assert [worker.wait(240) for worker in workers] == [0, 0]
-        yield folder
-    finally:
-        for worker in workers:
-            worker.kill()
-            worker.wait()
+    in_two_processes(f"from tests.trainings import divided; divided(Path({str(folder)!r}))", patience=240)
+    return folder
 
 
 @pytest.fixture(scope="module")

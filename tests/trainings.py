@@ -5,6 +5,9 @@ from __future__ import annotations
 import atexit
 import copy
 import os
+import socket
+import subprocess
+import sys
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
@@ -23,6 +26,8 @@ from tectum.training.parallel import local, share_out, whole
 from tectum.training.recipe import Recipe
 from tectum.training.recipe_file import read_recipe
 from tectum.weights import save
+
+ROOT = Path(__file__).resolve().parents[1]
 
 WORLD = [
     "data.clips.share=0",
@@ -123,6 +128,31 @@ def opened(system: str) -> None:
 def tell_threads(file: Path) -> None:
     """Writes the names of the threads that are left, one a line."""
     file.write_text("".join(sorted((task / "comm").read_text() for task in Path("/proc/self/task").iterdir())))
+
+
+def in_two_processes(code: str, patience: float) -> None:
+    """Runs Python that may name `Path` in each of two processes, started as `torchrun` would.
+
+    Args:
+        code: what both run.
+        patience: seconds that each may take.
+    """
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        port = free.getsockname()[1]
+    settings = {"WORLD_SIZE": "2", "LOCAL_WORLD_SIZE": "2", "MASTER_ADDR": "127.0.0.1", "MASTER_PORT": str(port)}
+    settings |= {"TORCHELASTIC_RUN_ID": "test", "OMP_NUM_THREADS": "1", "GROUP_RANK": "0"}
+    command = [sys.executable, "-c", f"from pathlib import Path; {code}"]
+    workers = [
+        subprocess.Popen(command, cwd=ROOT, env={**os.environ, **settings, "RANK": rank, "LOCAL_RANK": rank})
+        for rank in ("0", "1")
+    ]
+    try:
+        assert [worker.wait(patience) for worker in workers] == [0, 0]
+    finally:
+        for worker in workers:
+            worker.kill()
+            worker.wait()
 
 
 def divided(folder: Path) -> None:

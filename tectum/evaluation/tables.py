@@ -187,15 +187,22 @@ def robustness_json(report: Robustness) -> dict[str, Any]:
     """
     board = report.board
     return {
+        **_heading(board),
+        "confidence": report.confidence,
+        "draws": report.draws,
+        "trials": [_trial_json(trial) for trial in report.trials],
+        "problems": [problem.sentence for problem in board.problems],
+    }
+
+
+def _heading(board: Board) -> dict[str, Any]:
+    """What was scored, and by which rules."""
+    return {
         "benchmark": board.benchmark,
         "split": board.split,
         "convention": board.protocol.name,
         "says": board.protocol.says,
         "sequences": len(board.names),
-        "confidence": report.confidence,
-        "draws": report.draws,
-        "trials": [_trial_json(trial) for trial in report.trials],
-        "problems": [problem.sentence for problem in board.problems],
     }
 
 
@@ -209,11 +216,7 @@ def board_json(board: Board, intervals: Intervals | None = None) -> dict[str, An
         high), `attributes` (by attribute and key) and `by_sequence` (by sequence and key).
     """
     return {
-        "benchmark": board.benchmark,
-        "split": board.split,
-        "convention": board.protocol.name,
-        "says": board.protocol.says,
-        "sequences": len(board.names),
+        **_heading(board),
         "confidence": intervals.confidence if intervals else None,
         "trackers": {card.tracker: _card_json(board, card, intervals) for card in board.cards},
         "differences": [_difference_json(difference) for difference in intervals.differences] if intervals else [],

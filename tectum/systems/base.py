@@ -259,6 +259,11 @@ class System(nn.Module, ABC):
         return self
 
 
+def side_by_side(views: Views, second: Modality) -> Tensor:
+    """Both senses' views as one batch `2B×3×H×W`: RGB of all samples, then their other sense."""
+    return torch.cat([views[Modality.RGB], views[second]])
+
+
 def second_sense(modality: Modality) -> Modality:
     """Checks that a modality can stand beside RGB.
 

@@ -16,7 +16,18 @@ from torch import Tensor, nn
 from tectum.frames import Modality, Prompt
 from tectum.networks.heads import CenterHead
 from tectum.networks.vit import Beside, JointViT
-from tectum.systems.base import Batch, CenterMaps, Group, Layout, Losses, System, Template, Views, second_sense
+from tectum.systems.base import (
+    Batch,
+    CenterMaps,
+    Group,
+    Layout,
+    Losses,
+    System,
+    Template,
+    Views,
+    second_sense,
+    side_by_side,
+)
 from tectum.systems.options import Preset
 from tectum.systems.ostrack import (
     BASE_256,
@@ -130,14 +141,14 @@ class BAT(System):
 
     def embed(self, template: Views, prompt: Prompt) -> Template:
         """Keeps the template's tokens `B×Nz×C` of each sense, as `rgb` and `other`."""
-        rgb, other = self.backbone.embed_template(self._joined(template)).chunk(2)
+        rgb, other = self.backbone.embed_template(side_by_side(template, self.second)).chunk(2)
         return {"rgb": rgb, "other": other}
 
     def forward(self, template: Template, search: Views) -> CenterMaps:
         """Finds the targets; maps have a cell for every patch of the search crop."""
         joint = self.backbone(
             torch.cat([template["rgb"], template["other"]]),
-            self.backbone.embed_search(self._joined(search)),
+            self.backbone.embed_search(side_by_side(search, self.second)),
             beside=self.beside(),
         )
         rgb, other = joint.search.chunk(2)
@@ -157,10 +168,6 @@ class BAT(System):
         """The adapters of each block, as `JointViT` takes them."""
         pairs = zip(self.attention_adapters, self.perceptron_adapters, strict=True)
         return [Beside(attention, perceptron) for attention, perceptron in pairs]
-
-    def _joined(self, views: Views) -> Tensor:
-        """Both senses' views as one batch `2B×3×H×W`: RGB of all samples, then their other sense."""
-        return torch.cat([views[Modality.RGB], views[self.second]])
 
 
 def _adapters(config: BATConfig) -> nn.ModuleList:

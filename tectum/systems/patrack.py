@@ -20,7 +20,18 @@ from tectum.networks.adapters import DependentAdapter, EntangledAdapter, HeadAda
 from tectum.networks.elimination import restore, select, watching_rows
 from tectum.networks.heads import CenterHead
 from tectum.networks.vit import Block, Elimination, JointViT, eliminate
-from tectum.systems.base import Batch, CenterMaps, Group, Layout, Losses, System, Template, Views, second_sense
+from tectum.systems.base import (
+    Batch,
+    CenterMaps,
+    Group,
+    Layout,
+    Losses,
+    System,
+    Template,
+    Views,
+    second_sense,
+    side_by_side,
+)
 from tectum.systems.options import Preset
 from tectum.systems.ostrack import (
     BASE_256,
@@ -300,7 +311,7 @@ class PATrack(System):
 
     def embed(self, template: Views, prompt: Prompt) -> Template:
         """Keeps the template's tokens `B×Nz×C` of each sense, as `tokens` of RGB and `other`."""
-        tokens, other = self.backbone.embed_template(self._joined(template)).chunk(2)
+        tokens, other = self.backbone.embed_template(side_by_side(template, self.second)).chunk(2)
         return {**with_judges(self.backbone, tokens, prompt), "other": other}
 
     def forward(self, template: Template, search: Views) -> CenterMaps:
@@ -308,7 +319,9 @@ class PATrack(System):
         return self._answer(template, search, self.config.foundation.vit.keep)
 
     def _answer(self, template: Template, search: Views, keep: float) -> CenterMaps:
-        rgb, other = self.through(template, self.backbone.embed_search(self._joined(search)), keep).chunk(2)
+        rgb, other = self.through(template, self.backbone.embed_search(side_by_side(search, self.second)), keep).chunk(
+            2
+        )
         features: Tensor = self.adaptation.head(rgb + other)
         side = self.config.foundation.vit.search_side
         return CenterMaps(*self.head(features.transpose(1, 2).reshape(-1, features.shape[2], side, side)))
@@ -347,7 +360,3 @@ class PATrack(System):
         norms = [module for module in self.adaptation.modules() if isinstance(module, nn.LayerNorm)]
         fixed = {id(parameter) for norm in norms for parameter in norm.parameters()}
         return (Group(tuple(each for each in self.adaptation.parameters() if id(each) not in fixed)),)
-
-    def _joined(self, views: Views) -> Tensor:
-        """Both senses' views as one batch `2B×3×H×W`: RGB of all samples, then their other sense."""
-        return torch.cat([views[Modality.RGB], views[self.second]])
