@@ -18,9 +18,9 @@ from typer.testing import CliRunner, Result
 from tectum.cli.main import app
 from tectum.errors import RecipeError
 from tectum.frames import Modality, Prompt
+from tectum.inspection.balance import SHARES, Balance, Spread
 from tectum.inspection.sensitivity import (
     GRID,
-    Balance,
     Reading,
     Sensitivity,
     Tuned,
@@ -124,17 +124,29 @@ def test_a_loss_that_is_no_number_is_refused() -> None:
 
 
 def test_balance_is_told_from_even_to_all_in_one() -> None:
-    even, one = Balance.of(np.full(1000, 3.0, np.float32)), Balance.of(np.eye(1, 1000, dtype=np.float32)[0])
+    even, one = (Balance.of(Spread.of(values)) for values in (np.full(1000, 3.0), np.eye(1, 1000)))
     assert (even.mean, even.top, even.gini) == pytest.approx((3, 0.01, 0))
     assert (one.top, one.gini) == pytest.approx((1, 0.999))
     # Of 0, 1, ..., 99 the first holds 99 of 4950, and the Gini coefficient is (n + 1) / 3n about 1/3.
-    rising = Balance.of(np.arange(100, dtype=np.float32))
+    rising = Balance.of(Spread.of(np.arange(100)))
     assert (rising.top, rising.gini) == pytest.approx((99 / 4950, 101 / 300))
     assert rising.held[-1] == 1
-    assert np.isnan(Balance.of(np.zeros(5, np.float32)).gini)
+    assert np.isnan(Balance.of(Spread.of(np.zeros(5))).gini)
     # A squared normal number is one of chi-square with one degree, the Gini coefficient of which is 2/π.
     assert Balance.by_chance(1).gini == pytest.approx(2 / np.pi, abs=0.005)
     assert Balance.by_chance(1000).top < 0.0115
+
+
+def test_balance_is_that_of_a_sort_but_for_little() -> None:
+    parts = [np.random.default_rng(seed).gamma(0.3, size=(300, 1000)).astype(np.float32) for seed in range(3)]
+    found = Balance.of(Spread.all(map(Spread.of, parts)))
+    held = np.sort(np.concatenate(parts).astype(np.float64), axis=None)[::-1].cumsum()
+    held /= held[-1]
+    assert found.count == len(held)
+    assert found.mean == pytest.approx(np.mean(parts, dtype=np.float64), rel=1e-6)
+    assert found.top == pytest.approx(held[len(held) // 100 - 1], abs=1e-5)
+    assert found.gini == pytest.approx((2 * held.sum() - 1) / len(held) - 1, abs=1e-5)
+    np.testing.assert_allclose(found.held, held[np.ceil(SHARES * len(held)).astype(int) - 1], atol=1e-5)
 
 
 def test_maps_are_means_of_parts_of_a_matrix() -> None:

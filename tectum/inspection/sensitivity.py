@@ -20,20 +20,15 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from tectum.errors import RecipeError
+from tectum.inspection.balance import SHARES, Balance, Spread
 from tectum.inspection.features import Array
 from tectum.systems.base import Batch, System
 
 GRID = 32
 """Cells along each side of a matrix's map."""
 
-TOP = 0.01
-"""The share of parameters, the most sensitive ones, whose part of all sensitivity is told."""
-
 KINDS = ("mean", "top", "gini", "held")
 """The numbers of a balance that are stored."""
-
-SHARES = np.logspace(-4, 0, 49)
-"""Shares of the parameters at which the curve of what they hold is drawn."""
 
 
 @dataclass(frozen=True)
@@ -149,44 +144,6 @@ def reduced(matrix: Array) -> Array:
 
 
 @dataclass(frozen=True)
-class Balance:
-    """How evenly sensitivity is spread over parameters.
-
-    Attributes:
-        count: of the parameters.
-        mean: of their sensitivities; 0 leaves the others `nan`.
-        top: share of all sensitivity that the most sensitive `TOP` of them hold, from `TOP` for an even spread to 1.
-        gini: Gini coefficient, from 0 for an even spread towards 1.
-        held: share that the most sensitive hold, at each of `SHARES`.
-    """
-
-    count: int
-    mean: float
-    top: float
-    gini: float
-    held: Array
-
-    @classmethod
-    def of(cls, values: Array) -> Balance:
-        """Weighs sensitivities `N`, at least one."""
-        count = len(values)
-        falling = np.sort(values)[::-1].cumsum(dtype=np.float64)
-        total = float(falling[-1])
-        if total == 0:
-            return cls(count, 0.0, np.nan, np.nan, np.full(len(SHARES), np.nan, np.float32))
-        gini = (2 * float(falling.sum()) / total - 1) / count - 1
-        places = np.ceil(SHARES * count).astype(int) - 1
-        top = falling[int(np.ceil(TOP * count)) - 1] / total
-        return cls(count, total / count, float(top), gini, (falling[places] / total).astype(np.float32))
-
-    @classmethod
-    def by_chance(cls, batches: int) -> Balance:
-        """What equally sensitive parameters show, were their gradients in so many batches normal and independent."""
-        drawn = np.random.default_rng(0).gamma(batches / 2, size=200_000)
-        return cls.of(drawn.astype(np.float32))
-
-
-@dataclass(frozen=True)
 class Reading:
     """The sensitivity of one set of weights.
 
@@ -200,9 +157,14 @@ class Reading:
     weights: str
     values: Mapping[str, Array]
 
+    @cached_property
+    def spreads(self) -> dict[str, Spread]:
+        """By the name of the parameter."""
+        return {name: Spread.of(values) for name, values in self.values.items()}
+
     def balance(self, names: Iterable[str]) -> Balance:
         """How evenly it is spread over some parameters."""
-        return Balance.of(np.concatenate([self.values[name].ravel() for name in names]))
+        return Balance.of(Spread.all(self.spreads[name] for name in names))
 
 
 @dataclass(frozen=True)

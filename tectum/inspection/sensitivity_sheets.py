@@ -12,8 +12,9 @@ from matplotlib.colors import LogNorm
 from matplotlib.figure import Figure
 
 from tectum.evaluation.report import write_bytes
+from tectum.inspection.balance import SHARES, TOP, Balance
 from tectum.inspection.panels import ABSENT, HEAT, Grid, as_png, titled
-from tectum.inspection.sensitivity import SHARES, TOP, Balance, Block, Sensitivity
+from tectum.inspection.sensitivity import Block, Sensitivity
 
 COLOURS = ("0.5", "#0072b2")
 """Before and after."""
