@@ -271,3 +271,10 @@ def test_a_broken_sequence_is_told_once_and_strict_minds_it(root: Path, tmp_path
     record = json.loads((tmp_path / "out" / "run.json").read_text())
     assert record["ended"] is None
     assert len(record["starts"]) == 2
+
+
+def test_each_split_has_a_folder_of_its_own(root: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    for words in ((), ("--split", "all")):
+        assert tectum_evaluate("nano", "plain", "--root", root / "walk0", "--no-score", *words).exit_code == 0
+    assert {folder.name for folder in Path("evaluations").iterdir()} == {"nano-plain", "nano-plain-all"}

@@ -38,7 +38,7 @@ def evaluate(
     ] = None,
     split: Annotated[str | None, typer.Option(help="Which sequences; the ones usually scored by default.")] = None,
     out: Annotated[
-        Path | None, typer.Option(help="The folder for results; evaluations/PRESET-BENCHMARK by default.")
+        Path | None, typer.Option(help="The folder for results; evaluations/PRESET-BENCHMARK[-SPLIT] by default.")
     ] = None,
     weights: Annotated[Path | None, typer.Option(help="A weights file instead of the bundled one.")] = None,
     second: Annotated[
@@ -115,7 +115,7 @@ def evaluate(
         drop_seed=drop_seed if any(isinstance(each.part, RandomShare) for each in drops) else None,
     )
     jobs, problems = plan(chosen, root, config.split, config.repetitions)
-    place = out or Path("evaluations") / f"{preset}-{chosen.name}"
+    place = out or Path("evaluations") / "-".join(filter(None, (preset, chosen.name, split)))
     folder = RunFolder(place, config, {"weights": str(file), "root": str(root)})
     folder.enter(jobs)
     setup = Setup(tracker, chosen, root, folder.threads(_threads(workers)), drops)
