@@ -251,7 +251,22 @@ def test_the_average_follows_the_weights() -> None:
     for value in (1.0, 2.0, 4.0):
         torch.nn.init.constant_(layer.weight, value)
         average.update()
-    assert average.values["weight"].item() == pytest.approx(0.9 * (0.9 * 1 + 0.1 * 2) + 0.1 * 4)
+    # Of its past it keeps 2/11 at the second update and 3/12 at the third.
+    assert average.values["weight"].item() == pytest.approx(0.25 * (2 * 1 + 9 * 2) / 11 + 0.75 * 4)
+    for _ in range(100):
+        average.update()
+    torch.nn.init.zeros_(layer.weight)
+    average.update()
+    assert average.values["weight"].item() == pytest.approx(0.9 * 4)
+
+
+def test_the_average_of_a_short_run_has_left_its_beginning() -> None:
+    layer = torch.nn.Linear(1, 1, bias=False)
+    average = Average(layer, 0.998)
+    for batch in range(100):
+        torch.nn.init.constant_(layer.weight, batch)
+        average.update()
+    assert average.values["weight"].item() == pytest.approx(90, abs=2)
 
 
 def test_a_system_of_which_nothing_trains_is_refused() -> None:

@@ -129,9 +129,12 @@ def elimination_at(batch: int, recipe: Recipe) -> float | None:
 class Average:
     """An exponential running average of a system's weights and buffers.
 
+    A short run would end with little but its first weights, so the average keeps less of its past at the beginning:
+    after `t` updates at most `(1 + t) / (10 + t)`, of the latest tenth of the way.
+
     Args:
         system: whose.
-        keep: share of the average that stays at each update; with 0 it is the weights themselves.
+        keep: share of the average that stays at each update, at most; with 0 it is the weights themselves.
     """
 
     def __init__(self, system: nn.Module, keep: float) -> None:
@@ -153,7 +156,7 @@ class Average:
             else:
                 self.values[name].copy_(tensor)
         if averaged:
-            torch._foreach_lerp_(averaged, fresh, 1 - self.keep)
+            torch._foreach_lerp_(averaged, fresh, 1 - min(self.keep, (1 + self.updates) / (10 + self.updates)))
         self.updates += 1
 
     def load(self, values: dict[str, Tensor], updates: int) -> None:

@@ -98,7 +98,7 @@ class Optim:
         lr: highest learning rate; a system's parameter groups have their own multiples of it.
         weight_decay: of AdamW.
         clip: largest norm of the gradient; 0 for any.
-        ema: share of the averaged weights kept at each batch; 0 for no averaging.
+        ema: share of the averaged weights kept at each batch, less in the first ones; 0 for no averaging.
         settle: share of the run, at its end, in which batch normalisation uses fixed statistics, as in tracking.
         tuning: of the steps, by the sensitivity of each parameter.
         rates: multiples of the learning rate by parts of the system, such as `backbone: 0.1`, in place of its own: a

@@ -34,6 +34,7 @@ import torch
 from torch import Tensor, distributed
 from torch.distributed.tensor import DTensor
 
+from tectum.errors import RecipeError
 from tectum.training.parallel import local
 
 Kind: TypeAlias = Literal["update", "weight"]
@@ -54,16 +55,10 @@ GROUP = 2**21
 """Parameters that are drawn back at a time: few enough to stay in fast memory from one operation to the next."""
 
 CARRIED = "carried"
-"""The name of a parameter's last movement in an optimiser's state."""
-
-CARRIED_AT = "carried_at"
-"""The name of the learning rate of that movement in a group of the optimiser."""
+"""The name of the direction of a parameter's last movement in an optimiser's state."""
 
 FIXED = "fixed"
 """The name of which numbers of a parameter stay, 1 for these and 0 for others, in an optimiser's state."""
-
-HIGHEST = 1 - 1e-6
-"""The rank of the most sensitive parameter where that of the least is 0: below 1, so that a share of 0 moves none."""
 
 
 def tune(optimiser: torch.optim.Optimizer, low: float = 0.8, high: float = 0.85, kind: Kind = "weight") -> None:
@@ -73,25 +68,36 @@ def tune(optimiser: torch.optim.Optimizer, low: float = 0.8, high: float = 0.85,
     whatever stores and loads, shares or scales that, does so here. While a step is done, one more copy is held.
 
     Args:
-        optimiser: any; its gradients are those of the whole batch.
+        optimiser: of first order, with dense gradients, which are those of the whole batch, and a rate in each group.
         low: coefficient of the least sensitive parameter, in [0, 1).
-        high: that of the most sensitive one.
+        high: that of the most sensitive one, not below `low`.
         kind: towards what a step is drawn back.
+
+    Raises:
+        RecipeError: if the optimiser is of second order, weights are in half precision, or the range makes no sense.
     """
-    _Tuner(low, high, kind).join(optimiser)
+    if kind not in TUNERS or not 0 <= low <= high < 1:
+        raise RecipeError(
+            f"Steps cannot be tuned by {kind} from {low} to {high}: choose {' or '.join(TUNERS)}, and a range that "
+            "rises within 0 and 1."
+        )
+    TUNERS[kind](low, high).join(optimiser)
 
 
 def tune_sparsely(optimiser: torch.optim.Optimizer, share: float) -> None:
     """Lets only the most sensitive parameters move, for as long as the optimiser lives.
 
-    The gradients of its first step choose them; a parameter that has none then is ranked at the first step at which it
-    has. The choice is kept in the optimiser's own state, one number for each parameter. What does not move stays as it
-    is to the bit: its weight does not decay either.
+    The gradients of its first step choose them, by lot among those that are alike. A tensor that has none then, or only
+    zeros, stays until the first step at which it has some, and is ranked among such alone: so does what stands behind
+    weights that begin at zero. The choice is kept in the optimiser's own state, one number for each parameter. What
+    does not move stays as it is to the bit: its weight does not decay either.
 
     Args:
-        optimiser: any; its gradients are those of the whole batch.
-        share: of the parameters that move, in [0, 1]. Those whose gradients are alike move or stay together, which may
-            miss it a little.
+        optimiser: of first order, with dense gradients, which are those of the whole batch.
+        share: of the parameters that move, in [0, 1].
+
+    Raises:
+        RecipeError: if the optimiser is of second order, or weights are in half precision.
     """
     _SparseTuner(share).join(optimiser)
 
@@ -104,6 +110,14 @@ class _Keeper(ABC):
 
     def join(self, optimiser: torch.optim.Optimizer) -> None:
         """Stands around all steps of an optimiser from now on."""
+        if isinstance(optimiser, torch.optim.LBFGS):
+            raise RecipeError("LBFGS builds on the steps that it took and cannot be tuned: use AdamW or SGD.")
+        weights = [weight for group in optimiser.param_groups for weight in group["params"]]
+        if any(weight.dtype in (torch.float16, torch.bfloat16) for weight in weights):
+            raise RecipeError(
+                "Small steps vanish in half precision: keep weights in float32 and compute in bfloat16 by autocast, as "
+                "precision: bf16 does."
+            )
         optimiser.register_step_pre_hook(self.before)
         optimiser.register_step_post_hook(self.after)
 
@@ -120,7 +134,9 @@ class _Keeper(ABC):
             (group, [weight for weight in group["params"] if weight.grad is not None and weight in self.past])
             for group in optimiser.param_groups
         ]
-        if any(weights for _, weights in groups):
+        # A fused optimiser leaves a step out by itself where a scaler of gradients has found infinities.
+        left_out = bool(getattr(optimiser, "found_inf", None))
+        if not left_out and any(weights for _, weights in groups):
             self._draw_all_back(optimiser, groups)
         self.past = {}
 
@@ -138,56 +154,76 @@ class _SparseTuner(_Keeper):
 
     def _draw_all_back(self, optimiser: torch.optim.Optimizer, groups: Groups) -> None:
         moved = [weight for _, weights in groups for weight in weights]
-        self._choose(optimiser, [weight for weight in moved if FIXED not in optimiser.state[weight]])
-        for some in _together(moved):
-            stepped, past = [local(weight) for weight in some], [self.past[weight] for weight in some]
-            torch._foreach_lerp_(stepped, past, [local(optimiser.state[weight][FIXED]) for weight in some])
+        self._choose(optimiser, _not_zero([weight for weight in moved if FIXED not in optimiser.state[weight]]))
+        for weight in moved:
+            stepped, past, fixed = local(weight), self.past[weight], optimiser.state[weight].get(FIXED)
+            stepped.copy_(past if fixed is None else torch.where(local(fixed) > 0, past, stepped))
 
     def _choose(self, optimiser: torch.optim.Optimizer, weights: list[Tensor]) -> None:
         """Decides once and for all what of these weights moves."""
         if not weights:
             return
-        table = (coefficients(_counted(weights), 0.0, HIGHEST) < 1 - self.share).float()
+        table = moving(_counted(weights), self.share)
+        lot = torch.Generator(table.device).manual_seed(0)
         for some in _together(weights):
-            for weight, fixed in zip(some, _looked_up(table, [_gradient(weight) for weight in some]), strict=True):
-                local(_kept(optimiser, weight, FIXED)).copy_(fixed)
+            for weight, chances in zip(some, _looked_up(table, [_gradient(weight) for weight in some]), strict=True):
+                drawn = torch.rand(chances.shape, generator=lot, device=chances.device)
+                local(_kept(optimiser, weight, FIXED)).copy_(drawn >= chances)
 
 
 class _Tuner(_Keeper):
     """What `tune` does around each step."""
 
-    def __init__(self, low: float, high: float, kind: Kind) -> None:
+    def __init__(self, low: float, high: float) -> None:
         super().__init__()
-        self.low, self.high, self.kind = low, high, kind
+        self.low, self.high = low, high
 
     def _draw_all_back(self, optimiser: torch.optim.Optimizer, groups: Groups) -> None:
-        moved = [weight for _, weights in groups for weight in weights]
-        table = coefficients(_counted(moved), self.low, self.high)
+        if not self.high:
+            return
+        table = coefficients(_counted([weight for _, weights in groups for weight in weights]), self.low, self.high)
         for group, weights in groups:
-            self._draw_back(optimiser, group, weights, table)
+            for some in _together(weights):
+                shares = _looked_up(table, [_gradient(weight) for weight in some])
+                self._draw_back(optimiser, float(group["lr"]), some, shares)
+
+    @abstractmethod
+    def _draw_back(
+        self, optimiser: torch.optim.Optimizer, rate: float, weights: list[Tensor], shares: list[Tensor]
+    ) -> None:
+        """Changes weights of one learning rate, by the coefficients of their parameters."""
+
+
+class _WeightTuner(_Tuner):
+    """Draws a step back towards where the parameters were."""
 
     def _draw_back(
-        self, optimiser: torch.optim.Optimizer, group: dict[str, Any], weights: list[Tensor], table: Tensor
+        self, optimiser: torch.optim.Optimizer, rate: float, weights: list[Tensor], shares: list[Tensor]
     ) -> None:
-        """The weights of one group of the optimiser."""
-        rate = float(group["lr"])
+        torch._foreach_lerp_([local(weight) for weight in weights], [self.past[weight] for weight in weights], shares)
+
+
+class _UpdateTuner(_Tuner):
+    """Draws a step back towards where the last movement, gone through once more, would lead."""
+
+    def _draw_back(
+        self, optimiser: torch.optim.Optimizer, rate: float, weights: list[Tensor], shares: list[Tensor]
+    ) -> None:
+        if not rate:
+            return
+        stepped, past = [local(weight) for weight in weights], [self.past[weight] for weight in weights]
         # A movement is the rate times a direction, and it is the direction that is averaged.
-        growth = rate / (group.get(CARRIED_AT) or rate or 1.0)
-        for some in _together(weights):
-            stepped, past = [local(weight) for weight in some], [self.past[weight] for weight in some]
-            shares = _looked_up(table, [_gradient(weight) for weight in some])
-            if self.kind == "weight":
-                torch._foreach_lerp_(stepped, past, shares)
-                continue
-            carried = [local(_kept(optimiser, weight, CARRIED)) for weight in some]
-            if growth != 1:
-                torch._foreach_mul_(carried, growth)
-            torch._foreach_add_(carried, past)
-            torch._foreach_lerp_(stepped, carried, shares)
-            torch._foreach_copy_(carried, stepped)
-            torch._foreach_sub_(carried, past)
-        if self.kind == "update":
-            group[CARRIED_AT] = rate
+        torch._foreach_sub_(stepped, past)
+        torch._foreach_div_(stepped, rate)
+        carried = [local(_kept(optimiser, weight, CARRIED)) for weight in weights]
+        torch._foreach_lerp_(stepped, carried, shares)
+        torch._foreach_copy_(carried, stepped)
+        torch._foreach_mul_(stepped, rate)
+        torch._foreach_add_(stepped, past)
+
+
+TUNERS: dict[str, type[_Tuner]] = {"update": _UpdateTuner, "weight": _WeightTuner}
+"""By the name of the reading."""
 
 
 def coefficients(counts: Tensor, low: float, high: float) -> Tensor:
@@ -201,6 +237,18 @@ def coefficients(counts: Tensor, low: float, high: float) -> Tensor:
     total = counts.sum()
     rank = counts.cumsum(0) - (counts + 1) / 2
     return low + (high - low) * (rank / (total - 1).clamp(min=1)).clamp(0, 1)
+
+
+def moving(counts: Tensor, share: float) -> Tensor:
+    """The part of those of each magnitude that is among the most sensitive.
+
+    Args:
+        counts: how many have each magnitude, `L`, from the least.
+        share: of all, in [0, 1].
+    """
+    total = counts.sum()
+    above = total - counts.cumsum(0)
+    return (((share * total).round() - above) / counts.clamp(min=1)).clamp(0, 1)
 
 
 def magnitudes(gradients: Tensor) -> Tensor:
@@ -220,31 +268,52 @@ def counted(gradients: Sequence[Tensor], sample: int = SAMPLE) -> Tensor:
         `LEVELS` counts; gradients that are no numbers count as large.
     """
     total = sum(gradient.numel() for gradient in gradients)
-    some = list(_sampled(gradients, RUN * -(-total // sample))) if total > sample else [*map(torch.flatten, gradients)]
+    some = (
+        list(_sampled(gradients, RUN * -(-total // sample) + 1)) if total > sample else [*map(torch.flatten, gradients)]
+    )
     return torch.histc(magnitudes(torch.cat(some)).float(), LEVELS, 0, LEVELS)
 
 
 def _sampled(gradients: Iterable[Tensor], period: int) -> Iterator[Tensor]:
-    """A run at the start of every period, as if all gradients stood in one row."""
+    """A run at the start of every period, as if all gradients stood in one row.
+
+    An odd period goes through the columns of matrices, the widths of which are even.
+    """
     ahead = 0
     for gradient in gradients:
         row = gradient.flatten()
         if len(row) >= ahead + RUN:
             yield row[ahead:].unfold(0, RUN, period).flatten()
+        elif len(row) > ahead:
+            yield row[ahead:]
         ahead = (ahead - len(row)) % period
 
 
 def _counted(weights: Sequence[Tensor]) -> Tensor:
     """`counted` gradients of weights of which each process may keep a part."""
-    counts = counted([_gradient(weight) for weight in weights])
+    return _added_up(counted([_gradient(weight) for weight in weights]), weights)
+
+
+def _not_zero(weights: Sequence[Tensor]) -> list[Tensor]:
+    """Those whose gradient is anything but zeros, in any process."""
+    if not weights:
+        return []
+    flags = _added_up(torch.stack([_gradient(weight).any() for weight in weights]).float(), weights)
+    return [weight for weight, flag in zip(weights, flags.tolist(), strict=True) if flag]
+
+
+def _added_up(values: Tensor, weights: Sequence[Tensor]) -> Tensor:
+    """The sum over processes of which each keeps a part of the weights, if they do."""
     shared = next((weight for weight in weights if isinstance(weight, DTensor)), None)
     if shared is not None:
-        distributed.all_reduce(counts, group=shared.device_mesh.get_group())
-    return counts
+        distributed.all_reduce(values, group=shared.device_mesh.get_group())
+    return values
 
 
 def _gradient(weight: Tensor) -> Tensor:
     assert weight.grad is not None
+    if weight.grad.layout != torch.strided:
+        raise RecipeError("Sparse gradients cannot be ranked: build the embedding with sparse=False.")
     return local(weight.grad)
 
 
