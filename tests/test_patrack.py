@@ -261,6 +261,15 @@ def test_adapters_see_what_is_left_after_an_elimination_at_its_place() -> None:
 
 
 @torch.inference_mode()
+def test_entangled_adapters_look_at_no_place_that_is_gone() -> None:
+    torch.manual_seed(0)
+    adapter, tokens = EntangledAdapter(8, 4), torch.randn(2, 1 + 3, 8)
+    grids = Grids(template=1, search=9, kept=torch.tensor([[0, 4, 7]] * 2))
+    found = grids.apply(adapter, tokens, attends=True)
+    torch.testing.assert_close(found, Grids(template=1, search=3).apply(adapter, tokens, attends=True))
+
+
+@torch.inference_mode()
 def test_candidates_are_eliminated_for_each_sense_alone() -> None:
     patrack = small(eliminate_at=(0, 1)).eval()
     pairs = batch(patrack)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import copy
 from collections.abc import Callable
+from itertools import pairwise
 from pathlib import Path
 from typing import Any, Literal
 
@@ -72,6 +73,32 @@ def test_a_quadratic_is_descended_in_closed_form(kind: Kind, low: float, high: f
     for curvature, coefficient, weight in zip((1, 2), (low, high), found, strict=True):
         early, late = (np.linalg.matrix_power(matrix(kind, curvature, rate, coefficient), 3) for rate in (0.1, 0.05))
         assert weight == pytest.approx((late @ early @ [1.0, 0.0])[0], rel=1e-6)
+
+
+def test_directions_are_kept_through_steps_without_a_gradient_or_a_rate() -> None:
+    always, sometimes = (nn.Parameter(torch.tensor(0.0, dtype=torch.float64)) for _ in range(2))
+    optimiser = torch.optim.SGD([always, sometimes], lr=1.0)
+    tune(optimiser, 0.5, 0.5, "update")
+    place = direction = 0.0
+    for rate, both in ((1.0, True), (1.0, True), (0.1, False), (0.0, True), (0.1, True)):
+        optimiser.param_groups[0]["lr"] = rate
+        optimiser.zero_grad()
+        (always + sometimes if both else always).backward()
+        optimiser.step()
+        if both and rate:
+            direction = 0.5 * direction + 0.5
+            place -= rate * direction
+    assert sometimes.item() == pytest.approx(place)
+
+
+def test_steps_below_a_weights_last_bits_add_up() -> None:
+    weight = nn.Parameter(torch.full((100,), 1.5))
+    optimiser = torch.optim.SGD([weight], lr=2**-22)
+    tune(optimiser, 0.8, 0.8, "update")
+    for _ in range(200):
+        weight.grad = torch.ones(100)
+        optimiser.step()
+    assert 1.5 - weight.mean().item() == pytest.approx(200 * 2**-22, rel=0.05)
 
 
 OPTIMISERS: dict[str, Optimiser] = {
@@ -145,6 +172,36 @@ def test_a_weight_that_gets_its_first_gradient_late_is_ranked_then() -> None:
     assert (early != 1).tolist() == (late != 1).tolist() == [False, False, True, True]
 
 
+def test_what_stands_behind_zeros_is_ranked_when_it_has_gradients() -> None:
+    adapter = nn.Sequential(nn.Linear(4, 8, bias=False), nn.Linear(8, 4, bias=False))
+    nn.init.zeros_(adapter[1].weight)
+    start = adapter[0].weight.detach().clone()
+    optimiser = torch.optim.AdamW(adapter.parameters(), lr=0.1)
+    tune_sparsely(optimiser, 0.5)
+    for step in range(3):
+        optimiser.zero_grad()
+        adapter(torch.ones(1, 4)).sum().backward()
+        optimiser.step()
+        assert (adapter[0].weight != start).sum() == (0 if step == 0 else 16)
+
+
+@pytest.mark.parametrize(("share", "moves"), [(0.0, 0), (0.25, 25), (0.6, 60), (0.9, 90), (1.0, 100)])
+def test_lot_decides_among_gradients_that_are_alike(share: float, moves: int) -> None:
+    weight = nn.Parameter(torch.ones(100, 100))
+    optimiser = torch.optim.SGD([weight], lr=0.1)
+    tune_sparsely(optimiser, share)
+    weight.grad = (torch.arange(100) < 20).float().repeat(100, 1)
+    optimiser.step()
+    chosen = (optimiser.state[weight]["fixed"] == 0).sum().item()
+    assert chosen == pytest.approx(100 * moves, abs=150 if 0 < share < 1 else 0)
+    assert (weight != 1).sum() == min(chosen, 2000)
+    kept = weight.detach().clone()
+    weight.grad = torch.full((100, 100), torch.nan)
+    optimiser.step()
+    assert weight.isfinite().sum() == 10_000 - chosen
+    assert torch.equal(weight[weight.isfinite()], kept[weight.isfinite()])
+
+
 def ranked(gradients: list[Tensor], low: float, high: float, sample: int) -> tuple[Tensor, Tensor]:
     """Coefficients as they are looked up, and by a sort."""
     table = coefficients(counted(gradients, sample), low, high)
@@ -163,6 +220,15 @@ def test_ranks_are_those_of_a_sort_but_for_little(sample: int, most: float) -> N
     assert (found - exact).abs().max() < 0.5 * most
     assert found.min() >= 0.2
     assert found.max() <= 0.7
+
+
+def test_ranks_hold_where_every_channel_has_a_size_of_its_own() -> None:
+    generator = torch.Generator().manual_seed(1)
+    scales = torch.randn(768, generator=generator).exp()
+    gradients = [torch.randn(768, 768, generator=generator) * scales]
+    # One in 48 is read, so that a period of 48 runs would always meet the same columns.
+    found, exact = ranked(gradients, 0.0, 1.0, 768 * 768 // 48)
+    assert (found - exact).abs().max() < 0.03
 
 
 def test_the_least_and_the_most_sensitive_have_the_ends_of_the_range() -> None:
@@ -290,10 +356,48 @@ def test_parts_train_with_the_rates_that_a_recipe_chooses() -> None:
         choose_rates(frozen, {"back": 1.0})
 
 
+def test_a_step_that_a_scaler_leaves_out_moves_nothing() -> None:
+    weight = nn.Parameter(torch.ones(4))
+    optimiser, scaler = torch.optim.AdamW([weight], lr=0.1, fused=True), torch.amp.GradScaler("cpu", init_scale=16.0)
+    tune(optimiser, kind="update")
+    places = []
+    for size in (1.0, 1.0, float("inf"), 1.0):
+        optimiser.zero_grad()
+        scaler.scale((weight * size * torch.arange(1.0, 5.0)).sum()).backward()
+        scaler.step(optimiser)
+        scaler.update()
+        places.append(weight.detach().clone())
+    assert [torch.equal(*pair) for pair in pairwise(places)] == [False, True, False]
+
+
+def test_optimisers_that_cannot_be_tuned_are_refused() -> None:
+    weight, half = nn.Parameter(torch.ones(2)), nn.Parameter(torch.ones(2, dtype=torch.bfloat16))
+    with pytest.raises(RecipeError, match="LBFGS builds on the steps"):
+        tune(torch.optim.LBFGS([weight]))
+    with pytest.raises(RecipeError, match="keep weights in float32"):
+        tune_sparsely(torch.optim.SGD([half], lr=0.1), 0.5)
+    for wrong in ((0.9, 0.2, "weight"), (0.8, 1.0, "weight"), (0.8, 0.85, "weights")):
+        with pytest.raises(RecipeError, match="choose update or weight"):
+            tune(torch.optim.SGD([weight], lr=0.1), *wrong)  # type: ignore[arg-type]
+    embedding = nn.Embedding(5, 3, sparse=True)
+    optimiser = torch.optim.SGD(embedding.parameters(), lr=0.1)
+    tune(optimiser)
+    embedding(torch.tensor([1])).sum().backward()
+    with pytest.raises(RecipeError, match="sparse=False"):
+        optimiser.step()
+
+
 def test_plain_recipes_build_a_plain_optimiser() -> None:
-    for tuning, hooked in ((Tuning(), False), (Tuning("weight"), True), (Tuning("sparse"), True)):
+    tunings = ((Tuning(), False), (Tuning("weight"), True), (Tuning("update"), True), (Tuning("sparse"), True))
+    for tuning, hooked in tunings:
         optimiser = build_optimiser(tiny(Recipe()), Optim(tuning=tuning))
         assert bool(optimiser._optimizer_step_post_hooks) is hooked
+
+
+def test_parts_of_parts_have_rates_and_sparse_tuning_needs_no_range() -> None:
+    recipe = read_recipe("vipt-tiny", ["optim.rates.backbone.blocks=0.5", "optim.rates.head=0"])
+    assert recipe.optim.rates == {"backbone.blocks": 0.5, "head": 0.0}
+    read_recipe("mst-tiny", ["optim.tuning.kind=sparse", "optim.tuning.low=0.9"])
 
 
 @pytest.mark.parametrize(

@@ -221,8 +221,8 @@ def _verdict(found: Sensitivity) -> list[str]:
     first, last = found.overall[found.scope]
     rises = (last.top > first.top, last.gini > first.gini)
     word = "Less balanced" if all(rises) else "Balanced otherwise" if any(rises) else "More balanced"
-    tops = f"{100 * first.top:.1f} % before and {100 * last.top:.1f} % after"
-    told = [f"{word}: of the sensitivity of {found.scope}, 1 % of them hold {tops}."]
+    tops = f"{100 * first.top:.1f} % of the sensitivity before, {100 * last.top:.1f} % after"
+    told = [f"{word}: the most sensitive 1 % of the parameters in {found.scope} hold {tops}."]
     if spans := [f"{span:,.3g} times" for span in found.spans]:
         told.append(f"The most sensitive block is {spans[0]} as sensitive as the least before, {spans[1]} after.")
     return told

@@ -127,13 +127,22 @@ class EntangledAdapter(nn.Module):
         self.second_value = nn.Linear(hidden, hidden, bias=False)
         self.up = nn.Linear(hidden, width, bias=False)
 
-    def forward(self, tokens: Tensor) -> Tensor:
-        """Maps a grid of both streams `2B×N×C` to what each gets, `2B×N×C`."""
+    def forward(self, tokens: Tensor, living: Tensor | None = None) -> Tensor:
+        """Maps a grid of both streams to what each gets.
+
+        Args:
+            tokens: of both, `2B×N×C`.
+            living: which places can be looked at, `2B×N`; all if not said.
+
+        Returns:
+            `2B×N×C`.
+        """
         first, second = self.down(self.norm(tokens)).chunk(2)
         fusion = self.fusion(torch.cat([first, second], dim=2)).repeat(2, 1, 1)
         keys = torch.cat([self.first_key(first), self.second_key(second)])
         values = torch.cat([self.first_value(first), self.second_value(second)])
-        gathered = F.scaled_dot_product_attention(keys, fusion, values, scale=1.0)
+        mask = None if living is None else living[:, None]
+        gathered = F.scaled_dot_product_attention(keys, fusion, values, mask, scale=1.0)
         result: Tensor = self.up(gathered + torch.cat([second, first]))
         return result
 

@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import copy
 from collections.abc import Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import Literal
 
 import torch
@@ -23,7 +23,7 @@ from tectum.systems.base import Batch, CenterMaps, Group, Layout, Losses, System
 from tectum.systems.options import Preset
 from tectum.systems.ostrack import (
     BASE_256,
-    BASE_384_CE,
+    BASE_384,
     ORIGINALS,
     RENAMES,
     TINY,
@@ -32,8 +32,6 @@ from tectum.systems.ostrack import (
     fit_positions,
     one_stream_objective,
 )
-
-BASE_384 = replace(BASE_384_CE, vit=replace(BASE_384_CE.vit, eliminate_at=()))
 
 
 @dataclass(frozen=True)

@@ -101,6 +101,7 @@ BASE_384_CE = OSTrackConfig(
     replace(BASE_256_CE.vit, template_size=192, search_size=384),
     search_factor=5.0,
 )
+BASE_384 = replace(BASE_384_CE, vit=replace(BASE_384_CE.vit, eliminate_at=()))
 TINY = OSTrackConfig(
     ViTConfig(64, 128, width=160, depth=5, heads=4, drop_path=0.0, stem=(24, 48, 96), alike=True),
     head=64,

@@ -36,7 +36,7 @@ from tectum.systems.options import Preset
 from tectum.systems.ostrack import (
     BASE_256,
     BASE_256_CE,
-    BASE_384_CE,
+    BASE_384,
     ORIGINALS,
     RENAMES,
     TINY,
@@ -166,12 +166,23 @@ class Grids:
             return self
         return replace(self, kept=survivors if self.kept is None else self.kept.gather(1, survivors))
 
-    def apply(self, adapter: nn.Module, tokens: Tensor) -> Tensor:
-        """Maps tokens `2B×N×C` to `2B×N×C` by an adapter of whole grids, one grid at a time."""
+    def apply(self, adapter: nn.Module, tokens: Tensor, attends: bool = False) -> Tensor:
+        """Maps tokens by an adapter of whole grids, one grid at a time.
+
+        Args:
+            adapter: of tokens `2B×N×C`.
+            tokens: of both senses, `2B×N×C`.
+            attends: whether the adapter looks from place to place, and must know which still have a token.
+
+        Returns:
+            `2B×N×C`.
+        """
         template, search = tokens[:, : self.template], tokens[:, self.template :]
         if self.kept is None:
             return torch.cat([adapter(template), adapter(search)], dim=1)
-        adapted = adapter(restore(search, self.kept, self.search))
+        living = torch.zeros(len(search), self.search, dtype=torch.bool, device=search.device)
+        looks = (living.scatter(1, self.kept, True),) if attends else ()
+        adapted = adapter(restore(search, self.kept, self.search), *looks)
         return torch.cat([adapter(template), select(adapted, self.kept)], dim=1)
 
 
@@ -204,7 +215,7 @@ class Beside(nn.Module):
         if name in self.dependent:
             yield grids.apply(self.dependent[name], normed)
         if name in self.entangled:
-            yield norm(grids.apply(self.entangled[name], tokens))
+            yield norm(grids.apply(self.entangled[name], tokens, attends=True))
 
 
 class Adaptation(nn.Module):
@@ -300,11 +311,10 @@ class PATrack(System):
     @classmethod
     def presets(cls) -> Mapping[str, Preset]:
         """`patrack-b256` as published, `patrack-b256-ce`, `patrack-b384`, and `patrack-tiny` with its variants."""
-        whole = replace(BASE_384_CE, vit=replace(BASE_384_CE.vit, eliminate_at=()))
         configs = {
             "patrack-b256": PATrackConfig(),
             "patrack-b256-ce": PATrackConfig(BASE_256_CE),
-            "patrack-b384": PATrackConfig(whole),
+            "patrack-b384": PATrackConfig(BASE_384),
             "patrack-tiny": ADAPTED_TINY,
         }
         return {name: Preset(cls, config) for name, config in configs.items()}

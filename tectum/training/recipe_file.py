@@ -117,6 +117,10 @@ class _Draft:
             raise RecipeError(f"{self.origin}: {_first_line(error)}: write settings as NAME=VALUE.") from None
         if not isinstance(said, dict):
             raise RecipeError(f"{self.origin} holds no settings: write them as NAME: VALUE, one a line.")
+        optim = said.get("optim")
+        if isinstance(optim, dict) and isinstance(optim.get("rates"), dict):
+            # A part such as backbone.blocks has dots in its name, which the command line reads as sections.
+            optim["rates"] = dict(_dotted(optim["rates"]))
         return {str(name): value for name, value in said.items()}
 
     def _part(self, name: str, said: Any) -> Part:
@@ -151,6 +155,15 @@ class _Draft:
         return f"{self.origin}, line {_line_of(self.text, setting.split('.'))}"
 
 
+def _dotted(sections: Mapping[Any, Any], prefix: str = "") -> Iterator[tuple[str, Any]]:
+    """The settings of sections within sections, by their whole names."""
+    for name, value in sections.items():
+        if isinstance(value, Mapping):
+            yield from _dotted(value, f"{prefix}{name}.")
+        else:
+            yield f"{prefix}{name}", value
+
+
 def _line_of(text: str, path: list[str]) -> int:
     """The line, from 1, of a setting, or of the innermost section around it that is there."""
     node, line = yaml.compose(text), 1
@@ -183,7 +196,7 @@ def _faults(recipe: Recipe) -> Iterator[tuple[str, str]]:
     yield from _unless(recipe, shares, lambda value: 0 <= value <= 1, "it is a share")
     kept = ("optim.ema", "optim.tuning.low", "optim.tuning.high")
     yield from _unless(recipe, kept, lambda value: 0 <= value < 1, "it must be at least 0 and below 1")
-    if recipe.optim.tuning.low > recipe.optim.tuning.high:
+    if recipe.optim.tuning.kind in ("update", "weight") and recipe.optim.tuning.low > recipe.optim.tuning.high:
         yield "optim.tuning", f"goes from {recipe.optim.tuning.low} down to {recipe.optim.tuning.high}: it must rise"
     for name, rate in recipe.optim.rates.items():
         if rate < 0:

@@ -66,7 +66,10 @@ PUBLISHED_COSTS: Mapping[str, PublishedCost] = {
         note="the published code also runs the bridges' perceptrons over tokens that it then drops, 10.9 billion",
     ),
     "patrack-b256": PublishedCost(
-        'Wang et al., "Learning Progressive Adaptation for Multi-Modal Tracking", 2026', 95.51e6, macs=58.24e9
+        'Wang et al., "Learning Progressive Adaptation for Multi-Modal Tracking", 2026',
+        95.51e6,
+        macs=58.24e9,
+        note="without the adapter of the head, and norms that do not train, parameters come to the printed 95.51",
     ),
     "mst-b256": PublishedCost(MST, 202.0e6, macs=149.0e9 / 2, note=CROSS_MODAL),
     "mst-b384": PublishedCost(MST, 202.0e6, macs=335.3e9 / 2, note=CROSS_MODAL),
