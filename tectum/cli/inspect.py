@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from tectum.inspection.sensitivity import Tuned
     from tectum.sources.recording import StreamRecording
     from tectum.systems.base import Batch, System
+    from tectum.training.batches import Batches
     from tectum.training.recipe import Recipe
 
 USUAL = "recording"
@@ -122,7 +123,7 @@ def sensitivity(
     choose_rates(system, chosen.optim.rates)
     tuned = _tuned(chosen, weights) if weights else None
     batches = _first_batches(chosen, system, data, pairs, where)
-    senses = " and ".join(sense for sense in batches[0].search)
+    senses = " and ".join(system.senses)
     names = f"{chosen.system} on {senses}", chosen.initial.weights or "random weights"
     with _batches_bar(len(batches) * (2 if tuned else 1), quiet) as advance:
         found = compare(system.to(where), names, batches, tuned, advance)
@@ -141,11 +142,38 @@ def _tuned(recipe: Recipe, path: Path) -> Tuned:
     return Tuned(_name(file), load(recipe.system, file, recipe.second, recipe.options).state_dict())
 
 
-def _first_batches(recipe: Recipe, system: System, data: Path | None, pairs: int, device: torch.device) -> list[Batch]:
+@dataclass(frozen=True)
+class _FirstBatches:
     """The first pairs that a training sees, a batch for each group that it draws, with the loss of the training's end.
 
-    They are made on the CPU, so that they are the same on any device.
+    They are made on the CPU, so that they are the same on any device, and one at a time, however often they are gone
+    through.
+
+    Attributes:
+        groups: all of the training.
+        count: how many of them.
+        elimination: how far that of candidates is warmed up.
+        device: where they are needed.
     """
+
+    groups: Batches
+    count: int
+    elimination: float | None
+    device: torch.device
+
+    def __len__(self) -> int:
+        return self.count
+
+    def __iter__(self) -> Iterator[Batch]:
+        for raw in map(self.groups.__getitem__, range(self.count)):
+            if raw is not None:
+                yield replace(raw.batch(self.device, 1.0), elimination=self.elimination)
+
+
+def _first_batches(
+    recipe: Recipe, system: System, data: Path | None, pairs: int, device: torch.device
+) -> _FirstBatches:
+    """So many pairs, in whole groups, or all that there are."""
     import torch
 
     from tectum.training.batches import Batches, Division
@@ -159,14 +187,7 @@ def _first_batches(recipe: Recipe, system: System, data: Path | None, pairs: int
         Division(size, group, passes=-(-size // group)),
         *(sense_draw(system, recipe), usable_crops(system, recipe), recipe.seed, recipe.batches),
     )
-    made: list[Batch] = []
-    for index in range(len(groups)):
-        raw = groups[index]
-        if raw is not None:
-            made.append(replace(raw.batch(device, 1.0), elimination=elimination_at(recipe.batches, recipe)))
-        if sum(len(batch.boxes) for batch in made) >= pairs:
-            break
-    return made
+    return _FirstBatches(groups, min(-(-pairs // group), len(groups)), elimination_at(recipe.batches, recipe), device)
 
 
 @contextmanager

@@ -6,7 +6,7 @@ well-tuned network is one whose sensitivity is spread evenly, as if it leant on 
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import cached_property
@@ -298,7 +298,7 @@ class Tuned:
 def compare(
     system: System,
     names: tuple[str, str],
-    batches: Sequence[Batch],
+    batches: Iterable[Batch],
     tuned: Tuned | None = None,
     watch: Callable[[], None] | None = None,
 ) -> Sensitivity:
@@ -307,7 +307,7 @@ def compare(
     Args:
         system: with its initial weights, not yet equipped; it ends equipped, with the tuned weights.
         names: of the system and of its initial weights, for captions.
-        batches: on its device.
+        batches: on its device; gone through once for each reading.
         tuned: weights to compare with.
         watch: called after every batch of either.
 
@@ -318,9 +318,15 @@ def compare(
     trains = {id(parameter) for group in system.trainable() for parameter in group.parameters}
     trained = frozenset(name for name, parameter in own.items() if id(parameter) in trains)
     system.equip()
-    readings = [Reading("before", names[1], sensitivities(system, own, batches, watch))]
+    sizes: list[int] = []
+
+    def sized() -> Iterator[Batch]:
+        for batch in batches:
+            sizes.append(len(batch.boxes))
+            yield batch
+
+    readings = [Reading("before", names[1], sensitivities(system, own, sized(), watch))]
     if tuned is not None:
         system.load_state_dict({**system.state_dict(), **tuned.tensors})
         readings.append(Reading("after", tuned.name, sensitivities(system, own, batches, watch)))
-    pairs = sum(len(batch.boxes) for batch in batches)
-    return Sensitivity(names[0], blocks, trained, tuple(readings), pairs, len(batches))
+    return Sensitivity(names[0], blocks, trained, tuple(readings), sum(sizes), len(sizes))
