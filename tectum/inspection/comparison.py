@@ -105,7 +105,7 @@ def similarity_by_block(title: str, sightings: Sequence[Sighting], names: Sequen
         places = [*range(1, len(means)), deepest + 1]
         dashes = "--" if pair.one[0] != pair.other[0] else "-"
         axes.plot(places, means, dashes, marker="o", markersize=3, color=colour, label=pair.label)
-    axes.set_xticks(range(1, deepest + 2), [*map(str, range(1, deepest + 1)), "last"])
+    axes.set_xticks(range(1, deepest + 2), [*map(str, range(deepest)), "last"])
     axes.set(xlabel="block", ylabel="cosine similarity")
     axes.spines[["top", "right"]].set_visible(False)
     axes.grid(axis="y", color="0.92")

@@ -58,10 +58,10 @@ class Grid:
         axes.set_ylabel(label, fontsize=8.5)
         return axes
 
-    def bar(self, shown: ScalarMappable, columns: Iterable[int], name: str) -> None:
-        """A scale of colours beside the last column."""
+    def bar(self, shown: ScalarMappable, columns: Iterable[int], name: str, extend: str = "neither") -> None:
+        """A scale of colours beside the last column; `extend` says at which ends there are values beyond it."""
         axes = [self._axes[row, column] for row in range(len(self._axes)) for column in columns]
-        bar = self.figure.colorbar(shown, ax=axes, fraction=0.04, shrink=0.7, aspect=30)
+        bar = self.figure.colorbar(shown, ax=axes, fraction=0.04, shrink=0.7, aspect=30, extend=extend)
         bar.set_label(name, fontsize=8.5)
         bar.ax.tick_params(labelsize=8)
         bar.outline.set_visible(False)
@@ -71,7 +71,7 @@ def titled(title: str, says: str, size: tuple[float, float]) -> Figure:
     """An empty figure of so many inches with a title, and with what else is to be known in small letters."""
     figure = Figure(figsize=size, dpi=130, layout="constrained")
     FigureCanvasAgg(figure)
-    figure.suptitle(title.replace("$", r"\$"), x=0.01, ha="left", fontsize=11, fontweight="bold")
+    figure.suptitle(title.replace("$", r"\$"), x=0.01, ha="left", fontsize=11, fontweight="bold", wrap=True)
     figure.supxlabel(says, x=0.01, ha="left", fontsize=8, color="0.35", wrap=True)
     return figure
 

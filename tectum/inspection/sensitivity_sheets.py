@@ -19,6 +19,9 @@ from tectum.inspection.sensitivity import Block, Sensitivity
 COLOURS = ("0.5", "#0072b2")
 """Before and after."""
 
+ALIKE = 0.01
+"""Differences of what the top 1 % hold, and of Gini coefficients, that other pairs could make as well."""
+
 CUT = 2
 """Percent of the maps' cells that lie below the first colour, and above the last."""
 
@@ -52,15 +55,15 @@ def matrices(found: Sensitivity, blocks: Sequence[Block]) -> list[str]:
 
 
 def map_sheet(found: Sensitivity, stack: str) -> Figure:
-    """The matrices of each block of a stack, before above, after below, in colours that all sheets share."""
+    """The matrices of each block of a stack, each after below itself before, in colours that all sheets share."""
     blocks = found.stacks[stack]
-    rows = [(place, key) for place in range(len(found.readings)) for key in matrices(found, blocks)]
+    rows = [(place, key) for key in matrices(found, blocks) for place in range(len(found.readings))]
     grid = Grid(
         f"Sensitivity of {found.system}: {stack}{_frozen(found, blocks)}",
         len(rows),
-        [f"block {int(block.place) + 1}" for block in blocks],
+        [f"block {block.place}" for block in blocks],
         f"Squared gradients, mean of {_batches(found)}, 1 for the mean of {found.scope}; each cell a mean "
-        f"of its part of the matrix, outputs down, inputs across; grey: 0. {_weights(found)}",
+        f"of its part of the matrix, outputs down, inputs across; grey: 0. Blocks count from 0. {_weights(found)}",
     )
     limits = colour_limits(found)
     for row, (place, key) in enumerate(rows):
@@ -71,7 +74,7 @@ def map_sheet(found: Sensitivity, stack: str) -> Figure:
                 axes.yaxis.label.set(visible=column == 0, color=COLOURS[place])
                 axes.set_facecolor(ABSENT)
                 shown = axes.imshow(values, cmap=HEAT, norm=LogNorm(*limits), aspect="auto", interpolation="nearest")
-    grid.bar(shown, range(len(blocks)), f"sensitivity, 1 for the mean of {found.scope}")
+    grid.bar(shown, range(len(blocks)), f"sensitivity, 1 for the mean of {found.scope}", extend="both")
     return grid.figure
 
 
@@ -103,17 +106,16 @@ def balance_sheet(found: Sensitivity) -> Figure:
         _draw_means(axes[f"mean {stack}"], found, blocks)
         title = f"{stack}{_frozen(found, blocks)}" if stack else "the rest"
         axes[f"top {stack}"].set_title(title, loc="left", fontsize=9.5)
-    for kind in ("top", "mean"):
-        _align([axes[f"{kind} {stack}"] for stack in stacks])
+    _align([axes[f"mean {stack}"] for stack in stacks])
     return figure
 
 
 def _draw_curves(axes: Axes, found: Sensitivity) -> None:
     """The share of sensitivity that any share of the parameters holds."""
     for (scope, balances), style in zip(found.overall.items(), ("-", "--"), strict=False):
-        for reading, balance, colour in zip(found.readings, balances, COLOURS, strict=False):
+        for reading, balance, colour, width in zip(found.readings, balances, COLOURS, (3.2, 1.4), strict=False):
             label = f"{reading.name}, {scope}:\ntop 1 % hold {100 * balance.top:.1f} %, Gini {balance.gini:.3f}"
-            axes.plot(SHARES, balance.held, style, color=colour, linewidth=1.8, label=label)
+            axes.plot(SHARES, balance.held, style, color=colour, linewidth=width, label=label)
     axes.plot(SHARES, found.by_chance.held, ":", color="0.3", linewidth=1, label="equally sensitive")
     axes.axvline(TOP, color="0.8", linewidth=0.8, zorder=0)
     axes.set(xscale="log", xlim=(SHARES[0], 1), ylim=(0, 1.02))
@@ -130,6 +132,7 @@ def _draw_tops(axes: Axes, found: Sensitivity, blocks: Sequence[Block]) -> None:
         at = np.arange(len(blocks)) + (place - (count - 1) / 2) * 0.8 / count
         axes.bar(at, [found.balances[block.name][place].top for block in blocks], 0.74 / count, color=colour)
     axes.axhline(found.by_chance.top, color="0.3", linewidth=1, linestyle=":")
+    axes.set_ylim(0, 1)
     axes.yaxis.set_major_formatter(_percent)
     _name_blocks(axes, found, blocks)
     _dress(axes, "held by the top 1 %\nof the block")
@@ -143,6 +146,7 @@ def _draw_means(axes: Axes, found: Sensitivity, blocks: Sequence[Block]) -> None
         axes.plot([each or np.nan for each in means], marker="o", color=colour, **style)
     axes.axhline(1, color="0.6", linewidth=0.8, zorder=0)
     axes.set(yscale="log", xlim=(-0.6, len(blocks) - 0.4))
+    axes.margins(y=0.15)
     _name_blocks(axes, found, blocks)
     _dress(axes, f"mean, 1 for that of\n{found.scope}")
 
@@ -150,10 +154,7 @@ def _draw_means(axes: Axes, found: Sensitivity, blocks: Sequence[Block]) -> None
 def _name_blocks(axes: Axes, found: Sensitivity, blocks: Sequence[Block]) -> None:
     """Writes names below the axes, numbers alone where there are many blocks."""
     word = "block " if len(blocks) < 8 else ""
-    labels = [
-        f"{word}{int(block.place) + 1}" if block.stack else f"{block.place}{_frozen(found, [block])}"
-        for block in blocks
-    ]
+    labels = [f"{word}{block.place}" if block.stack else f"{block.place}{_frozen(found, [block])}" for block in blocks]
     axes.set_xticks(range(len(blocks)), labels)
 
 
@@ -194,24 +195,31 @@ def _batches(found: Sensitivity) -> str:
 
 def lines(found: Sensitivity) -> list[str]:
     """A table of stacks and parts with how balanced each is, and what it comes to, a line each."""
+    rows = [*_parts(found), *found.overall.items()]
+    width = 2 + max(len(label) for label, _ in rows)
     heads = [f"{kind} {reading.name}" for kind in ("top 1 %", "Gini") for reading in found.readings]
-    told = [f"{'':<34}{'parameters':>12}" + "".join(f"{head:>16}" for head in heads)]
-    streams = {stack.partition(".")[0] for stack in found.stacks}
-    for stack, blocks in found.stacks.items():
-        for label, some in [(stack, blocks)] if stack else [(block.place, [block]) for block in blocks]:
-            names = [name for block in some for name in block.parameters.values()]
-            rest = ", the rest" if not stack and label in streams else ""
-            told.append(_row(f"{label}{rest}{_frozen(found, some)}", [each.balance(names) for each in found.readings]))
-    told += [_row(scope, balances) for scope, balances in found.overall.items()]
+    told = [f"{found.pairs} pairs in {_batches(found)}."]
+    told.append(f"{'':<{width}}{'parameters':>12}" + "".join(f"{head:>16}" for head in heads))
+    told += [_row(f"{label:<{width}}", balances) for label, balances in rows]
     chance = found.by_chance
     told.append(f"With {_batches(found)} equal sensitivity gives {100 * chance.top:.1f} % and {chance.gini:.3f}.")
     return [*told, *_verdict(found)]
 
 
+def _parts(found: Sensitivity) -> Iterator[tuple[str, list[Balance]]]:
+    """All stacks and parts without blocks, with their balance in the order of the readings."""
+    streams = {stack.partition(".")[0] for stack in found.stacks}
+    for stack, blocks in found.stacks.items():
+        for label, some in [(stack, blocks)] if stack else [(block.place, [block]) for block in blocks]:
+            names = [name for block in some for name in block.parameters.values()]
+            rest = ", the rest" if not stack and label in streams else ""
+            yield f"{label}{rest}{_frozen(found, some)}", [reading.balance(names) for reading in found.readings]
+
+
 def _row(label: str, balances: Sequence[Balance]) -> str:
     tops = [f"{100 * each.top:.1f} %" if each.mean else "-" for each in balances]
     cells = [*tops, *(f"{each.gini:.3f}" if each.mean else "-" for each in balances)]
-    return f"{label:<34}{balances[0].count:>12,}" + "".join(f"{cell:>16}" for cell in cells)
+    return f"{label}{balances[0].count:>12,}" + "".join(f"{cell:>16}" for cell in cells)
 
 
 def _verdict(found: Sensitivity) -> list[str]:
@@ -219,8 +227,11 @@ def _verdict(found: Sensitivity) -> list[str]:
     if len(found.readings) < 2:
         return []
     first, last = found.overall[found.scope]
-    rises = (last.top > first.top, last.gini > first.gini)
-    word = "Less balanced" if all(rises) else "Balanced otherwise" if any(rises) else "More balanced"
+    rises = (last.top - first.top, last.gini - first.gini)
+    if max(map(abs, rises)) < ALIKE:
+        word = "About as balanced"
+    else:
+        word = "Less balanced" if min(rises) > 0 else "Balanced otherwise" if max(rises) > 0 else "More balanced"
     tops = f"{100 * first.top:.1f} % of the sensitivity before, {100 * last.top:.1f} % after"
     told = [f"{word}: the most sensitive 1 % of the parameters in {found.scope} hold {tops}."]
     if spans := [f"{span:,.3g} times" for span in found.spans]:

@@ -90,8 +90,8 @@ def score_sheet(title: str, target: Target, sightings: Sequence[Sighting], names
 def attention_sheet(title: str, rows: Sequence[Row]) -> Figure:
     """How much the target's own tokens of the template look at each place of the search region."""
     blocks = spread_blocks(len(rows[0].observation.attention))
-    says = "from the template's tokens on the target, mean of heads; each picture from 0 to its highest"
-    grid = Grid(title, len(rows), ["search", *(f"block {index + 1}" for index in blocks)], says)
+    says = "from the template's tokens on the target, mean of heads, each from 0 to its highest; blocks count from 0"
+    grid = Grid(title, len(rows), ["search", *(f"block {index}" for index in blocks)], says)
     for place, row in enumerate(rows):
         _first(grid, place, row)
         for column, index in enumerate(blocks, start=1):
@@ -102,7 +102,7 @@ def attention_sheet(title: str, rows: Sequence[Row]) -> Figure:
 def elimination_sheet(title: str, rows: Sequence[Row]) -> Figure:
     """What is left of the search region after each elimination; what is eliminated fades."""
     after = rows[0].observation.eliminated_after
-    columns = ["search", *(f"after block {index + 1}" for index in after)]
+    columns = ["search", *(f"after block {index}" for index in after)]
     grid = Grid(title, len(rows), columns, "places that are eliminated fade")
     for place, row in enumerate(rows):
         _first(grid, place, row)
@@ -117,7 +117,7 @@ def elimination_sheet(title: str, rows: Sequence[Row]) -> Figure:
 def feature_sheet(title: str, rows: Sequence[Row]) -> Figure:
     """What stands out in the features that blocks read and in the last ones, and these as colours."""
     blocks = spread_blocks(len(rows[0].observation.layers))
-    columns = ["search", *(f"into block {index + 1}" for index in blocks), "last", "last, as colours"]
+    columns = ["search", *(f"into block {index}" for index in blocks), "last", "last, as colours"]
     says = (
         "distance of each place's feature from their mean, each picture from its lowest to its highest; "
         "colours: first three principal components of all streams of the frame"

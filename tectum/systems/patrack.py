@@ -133,9 +133,9 @@ class PATrackConfig:
     head_dropout: float = 0.1
 
     def __post_init__(self) -> None:
-        depth, adapted = self.foundation.vit.depth, {*self.entangled_at, *self.dependents}
-        if not adapted <= set(range(depth)):
-            raise ValueError(f"Adapters cannot stand at {sorted(adapted)}: choose from blocks 0 to {depth - 1}.")
+        blocks = range(self.foundation.vit.depth)
+        if beyond := sorted({*self.entangled_at, *self.dependents}.difference(blocks)):
+            raise ValueError(f"Adapters cannot stand at {beyond}: choose from blocks 0 to {blocks[-1]}.")
         mixer_channels(self.mixers, self.dependent_width)
 
     @property
