@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import difflib
+from collections.abc import Iterable
+
 
 class TectumError(Exception):
     """Anything that a user of Tectum can put right; the command line prints it and exits with 2."""
@@ -50,3 +53,19 @@ class BenchmarkError(TectumError):
 
 class ResultError(TectumError):
     """A tracker's results that cannot be read or do not fit the benchmark."""
+
+
+def alternatives(name: str, known: Iterable[str]) -> str:
+    """The end of a sentence on a name that does not exist: what was probably meant, then all the rest.
+
+    Args:
+        name: as it was written; capitals do not matter.
+        known: the names that exist.
+    """
+    names, written = list(known), name.lower()
+    meant = [each for each in names if written and each.startswith(written)]
+    meant = meant or difflib.get_close_matches(written, names)
+    if not meant:
+        return f"use one of {', '.join(names)}."
+    others = ", ".join(each for each in names if each not in meant)
+    return f"did you mean {', '.join(meant)}?" + (f" There are also {others}." if others else "")

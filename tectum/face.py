@@ -15,7 +15,7 @@ from tectum.tracking.views import MissingPolicy
 
 
 def load(
-    preset: str = "nano",
+    preset: str | None = None,
     weights: str | Path | None = None,
     second: str | Modality | None = None,
     device: str = "cpu",
@@ -24,16 +24,18 @@ def load(
     """Makes a tracker ready.
 
     Args:
-        preset: which system, such as `nano` (bundled weights) or `ostrack-b256`.
-        weights: a weights file, ours or a published checkpoint; bundled weights if `None`.
+        preset: which system, such as `nano` (bundled weights) or `ostrack-b256`; by default the one that the weights
+            were saved for, `nano` without weights.
+        weights: a weights file, ours or a published checkpoint, or the folder of a run of `tectum train`; bundled
+            weights if `None`.
         second: the sense beside RGB, for systems that take one of several; by default the one that the weights were
             saved for, thermal where they do not say.
         device: where it computes, such as `cpu` or `cuda`.
         missing: what to do in a frame that lacks a sense: `copy`, `zero` or `stop`.
 
     Raises:
-        UnknownNameError: if there is no such preset, modality, device or policy.
-        WeightsError: if the weights cannot be used.
+        UnknownNameError: if there is no such preset, sense, device or policy.
+        WeightsError: if the weights cannot be used, or do not say of which preset they are where none is named.
     """
     from tectum.weights import load as load_system
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import shutil
 import signal
 import subprocess
 import sys
@@ -23,8 +24,10 @@ from tectum.errors import BoxError, SourceError, TectumError
 from tectum.frames import Frame, Modality
 from tectum.geometry import Box
 from tectum.sources import ColorMap, DepthRendering, ThermalRendering
+from tectum.systems.catalogue import build
 from tectum.tracking.runner import ResultFiles, result_paths
 from tectum.tracking.session import Tracker
+from tectum.weights import save
 from tests.brightness import Brightness, lit_frame
 
 BOX = ("--box", "60,50,16,16")
@@ -86,6 +89,21 @@ def test_senses_may_be_named_one_by_one(system: Brightness, walk: Path, tmp_path
     assert result.exit_code == 0, result.output
     beside = tectum_track(walk / "rgb", "--thermal", walk / "thermal", *BOX, "--out", tmp_path)
     assert beside.exit_code == 0, beside.output
+
+
+def test_weights_name_the_preset_and_which_of_several_senses_to_see(walk: Path, tmp_path: Path) -> None:
+    shutil.copytree(walk / "thermal", walk / "depth")
+    run = tmp_path / "run"
+    save(build("vipt-tiny", "depth"), run / "last.safetensors", "vipt-tiny")
+    result = tectum_track(walk, *BOX, "--weights", run, "--out", tmp_path)
+    assert result.exit_code == 0, result.output
+    assert len(rows(tmp_path / "walk.txt")) == 8
+    shutil.rmtree(walk / "depth")
+    refused = tectum_track(walk, *BOX, "--weights", run, "--out", tmp_path)
+    assert refused.exit_code == 2
+    assert "holds weights for rgb and depth, not for rgb and thermal" in refused.stderr
+    sound = tectum_track(walk, *BOX, "--second", "sound", "--out", tmp_path)
+    assert "no second sense 'sound': use one of thermal, depth, event" in sound.stderr
 
 
 def test_a_video_shows_the_senses_side_by_side(system: Brightness, walk: Path, tmp_path: Path) -> None:

@@ -11,6 +11,8 @@ from typer.testing import CliRunner
 
 from tectum.cli.main import app
 from tectum.evaluation.report import ContactSheet, Scores, plot_overlap, sheet_frames
+from tectum.systems.catalogue import build
+from tectum.weights import save
 
 TRUTH = np.array([[10.0, 10, 30, 20], [12, 10, 30, 20], [14, 10, 30, 20]])
 
@@ -33,6 +35,14 @@ def test_the_demo_leaves_everything_it_promises(tmp_path: Path) -> None:
     assert video.get(cv2.CAP_PROP_FRAME_WIDTH) == 2 * 640
     for name in ("contact_sheet.png", "overlap.png"):
         assert picture(out / name).std() > 1
+
+
+def test_the_demo_takes_the_preset_that_its_weights_name(tmp_path: Path) -> None:
+    weights = save(build("ostrack-tiny"), tmp_path / "best.safetensors", "ostrack-tiny")
+    words = ["demo", "--out", str(tmp_path), "--frames", "2", "--weights", str(weights.parent)]
+    result = CliRunner().invoke(app, words)
+    assert result.exit_code == 0, result.output
+    assert "ostrack-tiny on scene 0" in result.output
 
 
 def test_a_demo_that_cannot_write_says_so_in_one_sentence(tmp_path: Path) -> None:

@@ -207,6 +207,13 @@ def _no_video(folder: Path) -> Path:
     return folder / "film.mp4"
 
 
+def _raw_events(folder: Path) -> Path:
+    write_images(folder / "rgb", range(2))
+    (folder / "event").mkdir()
+    (folder / "event" / "dvs.aedat4").touch()
+    return folder
+
+
 def _several(folder: Path) -> Path:
     write_images(folder / "dog" / "rgb", range(2))
     return folder
@@ -221,6 +228,7 @@ def _several(folder: Path) -> Path:
         (_text, r"groundtruth\.txt is a text file"),
         (_one_image, r"000\.png is a single image"),
         (_no_video, r"film\.mp4 cannot be opened.*convert"),
+        (_raw_events, r"dvs\.aedat4 looks like raw events.* to an image first, as tectum\.world\.events\.accumulated"),
         (_several, "folder of recordings.*dog"),
     ],
 )
@@ -229,6 +237,14 @@ def test_what_is_no_recording_is_refused_in_one_sentence(
 ) -> None:
     with pytest.raises(SourceError, match=complaint):
         open_recording(make(tmp_path))
+
+
+def test_a_file_of_raw_events_is_no_video(tmp_path: Path) -> None:
+    write_images(tmp_path / "rgb", range(2))
+    (tmp_path / "events.npz").touch()
+    with pytest.raises(SourceError, match=r"events\.npz looks like raw events"):
+        open_recording({"rgb": tmp_path / "rgb", "event": tmp_path / "events.npz"})  # type: ignore[dict-item]
+    assert open_recording(tmp_path).senses == {RGB}
 
 
 def test_alignment_moves_the_second_sense(tmp_path: Path) -> None:

@@ -178,6 +178,19 @@ def test_a_sense_that_the_system_needs_and_the_recording_never_has_is_missing_fr
         Tracker(Brightness(required=BOTH), missing="stop").start(lit_frame(60, 50), (60, 50, 16, 16))
 
 
+def test_another_second_sense_than_the_trackers_is_refused() -> None:
+    tracker, depth = Tracker(Brightness(required=BOTH)), lit_frame(60, 50, 0, (RGB, Modality.DEPTH))
+    with pytest.raises(SourceError, match=r"shows depth, but .* loaded for thermal: load it with second='depth'"):
+        tracker.start(depth, (60, 50, 16, 16))
+    every, dropped = lit_frame(60, 50, 0, (RGB, THERMAL, Modality.DEPTH)), without(lit_frame(60, 50, 0, BOTH), THERMAL)
+    assert [tracker.start(frame, (60, 50, 16, 16)).senses for frame in (every, dropped)] == [{*BOTH}] * 2
+    assert Tracker(Brightness(senses=(RGB,))).start(depth, (60, 50, 16, 16)).senses == {RGB}
+
+
+def test_a_tracker_says_what_it_is() -> None:
+    assert repr(Tracker(Brightness())) == "Tracker(Brightness on rgb+thermal, device='cpu')"
+
+
 def test_a_blind_moment_keeps_the_box_with_no_score() -> None:
     tracker = Tracker(Brightness())
     sessions = [tracker.start(lit_frame(60, 50, 0, BOTH), (60, 50, 16, 16)) for _ in range(2)]

@@ -19,15 +19,22 @@ import torch
 from safetensors.torch import save_file
 from torch import Tensor
 
+import tectum
 from tectum import weights
+from tectum.cli.initial import named_weights
 from tectum.errors import UnknownNameError, WeightsError
 from tectum.frames import Modality
 from tectum.networks.vit import ViTConfig, resize_positions
 from tectum.systems.base import System
+from tectum.systems.catalogue import build
 from tectum.systems.duo import Duo, DuoConfig
 from tectum.systems.options import Preset
 from tectum.systems.ostrack import OSTrack, OSTrackConfig
+from tectum.training import checkpoint
+from tectum.training.folder import RunFolder
+from tectum.training.recipe_file import read_recipe, shipped
 from tectum.weights import files
+from tectum.weights.origins import PUBLISHED
 
 VIT = ViTConfig(template_size=64, search_size=128, width=32, depth=2, heads=2)
 CONFIG = OSTrackConfig(vit=VIT, head=16)
@@ -211,6 +218,15 @@ def test_what_is_no_network_is_named(tmp_path: Path) -> None:
         weights.read_published(tmp_path / "empty.pth")
 
 
+def test_the_state_of_a_training_is_told_from_its_weights(tmp_path: Path) -> None:
+    path = RunFolder(tmp_path).checkpoint
+    state = {**dict.fromkeys(checkpoint.ENTRIES), "system": OSTrack(CONFIG).state_dict(), "optimiser": {"step": 1}}
+    checkpoint.write_checkpoint(path, state)
+    for opening in (weights.read_published, partial(weights.load, "ostrack-s"), partial(weights.load, None)):
+        with pytest.raises(WeightsError, match=r"checkpoint\.pt is the state from .*give best\.safetensors"):
+            opening(path)
+
+
 def equal(first: System, second: System) -> bool:
     ours, theirs = first.state_dict(), second.state_dict()
     return ours.keys() == theirs.keys() and all(torch.equal(ours[name], theirs[name]) for name in ours)
@@ -226,6 +242,31 @@ def test_what_is_saved_is_loaded(tmp_path: Path) -> None:
     assert equal(duo, again)
     with pytest.raises(WeightsError, match="for rgb and depth, not for rgb and thermal"):
         weights.load("duo-s", path, second="thermal")
+
+
+def test_a_runs_folder_stands_for_its_best_weights(tmp_path: Path) -> None:
+    run = RunFolder(tmp_path)
+    best, last = OSTrack(CONFIG), OSTrack(CONFIG)
+    with pytest.raises(WeightsError, match=r"is a folder without best\.safetensors or last\.safetensors"):
+        weights.load("ostrack-s", tmp_path)
+    for system, path in ((last, run.last), (best, run.best)):
+        weights.save(system, path, "ostrack-s")
+        assert equal(weights.load("ostrack-s", tmp_path), system)
+    assert weights.read_published(tmp_path).keys() == best.state_dict().keys()
+    start = named_weights(read_recipe("ostrack-tiny", [f"initial.weights={tmp_path}"]), None)
+    assert start is not None
+    assert start.path == run.best
+
+
+def test_weights_say_of_which_preset_and_sense_they_are(tmp_path: Path, published: dict[str, Tensor]) -> None:
+    path = weights.save(Duo(Modality.DEPTH, DuoConfig(CONFIG)), tmp_path / "best.safetensors", "duo-s")
+    assert tectum.load(weights=tmp_path).system.senses == {Modality.RGB, Modality.DEPTH}
+    assert (files.preset_for(path), files.preset_for(None), files.second_for(path)) == ("duo-s", "nano", "depth")
+    weights.save(OSTrack(CONFIG), path, "ostrack-s")
+    assert files.second_for(path) is None
+    torch.save(published, tmp_path / "other.pth")
+    with pytest.raises(WeightsError, match=r"other\.pth does not say which system it holds: name its preset"):
+        weights.load(weights=tmp_path / "other.pth")
 
 
 def test_half_precision_files_come_back_as_float32(tmp_path: Path) -> None:
@@ -288,8 +329,49 @@ def test_bundled_weights_may_be_made_for_a_second_sense(tmp_path: Path, monkeypa
 def test_presets_without_bundled_weights_say_what_to_do() -> None:
     with pytest.raises(WeightsError, match="No weights of 'ostrack-s' come with Tectum: download"):
         weights.load("ostrack-s")
-    with pytest.raises(UnknownNameError, match="There is no preset 'siamfc'"):
+    with pytest.raises(UnknownNameError, match="There is no preset 'siamfc': use one of nano"):
         weights.load("siamfc")
+
+
+@pytest.mark.parametrize(
+    ("preset", "second", "way"),
+    [
+        ("mst-tiny", None, "`tectum train mst-tiny second=thermal --data DIR` makes them"),
+        ("mst-tiny", "depth", "`tectum train mst-tiny second=depth --data DIR` makes them"),
+        ("mst-b256", "event", "`tectum train mst-event --data DIR` makes them"),
+        ("vipt-tiny", "event", "not for event: `tectum train vipt-tiny second=event --data DIR` makes them"),
+        ("bat-b256", None, r"download the published checkpoint of BAT \(Cao et al\., AAAI 2024\)"),
+        ("duo-b256", None, "train it by a recipe of your own"),
+    ],
+)
+def test_the_way_to_weights_that_do_not_ship_is_one_that_there_is(
+    preset: str, second: str | None, way: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.undo()  # of the small presets
+    with pytest.raises(WeightsError, match=way):
+        files.bundled(preset, second)
+    command = way.partition("train ")[2].partition(" --data")[0].split()
+    if command and command[0] in shipped():
+        recipe = read_recipe(command[0], command[1:])
+        assert (recipe.system, recipe.second) == (preset, second or "thermal")
+
+
+def test_published_systems_are_known_by_the_names_of_their_presets(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.undo()
+    assert PUBLISHED.keys() <= {name.partition("-")[0] for name in files.known_presets()}
+
+
+@pytest.mark.parametrize("written", ["patrack", "PATrack", "patrack-tinny"])
+def test_a_misspelt_preset_is_guessed(written: str) -> None:
+    with pytest.raises(UnknownNameError, match=rf"no preset '{written}': did you mean [^?]*patrack-tiny[^?]*\?.*nano"):
+        build(written)
+
+
+@pytest.mark.parametrize("opening", [partial(build, "duo-s"), partial(files.bundled, "duo-s")])
+def test_the_second_sense_is_one_that_can_stand_beside_rgb(opening: partial[object]) -> None:
+    for sense, complaint in (("sound", "no second sense 'sound'"), ("rgb", "second sense cannot be RGB")):
+        with pytest.raises(UnknownNameError, match=f"{complaint}: use one of thermal, depth, event"):
+            opening(sense)
 
 
 def test_weights_are_saved_only_as_safetensors(tmp_path: Path) -> None:

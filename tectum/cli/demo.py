@@ -27,16 +27,22 @@ def demo(
     out: Annotated[Path, typer.Option(help="The folder for pictures and results.")] = Path("demo"),
     seed: Annotated[int, typer.Option(min=0, help="Which scene: every number renders another.")] = 0,
     frames: Annotated[int, typer.Option(min=2, help="How many frames the scene has.")] = 120,
-    preset: Annotated[str, typer.Option(help="Which tracker.")] = "nano",
-    weights: Annotated[Path | None, typer.Option(help="A weights file in place of the bundled ones.")] = None,
+    preset: Annotated[
+        str | None, typer.Option(help="Which tracker.", show_default="nano, or the one that the weights are of")
+    ] = None,
+    weights: Annotated[
+        Path | None, typer.Option(help="A weights file, or the folder of a training, in place of the bundled ones.")
+    ] = None,
     device: Annotated[str, typer.Option(help="Where to compute: cpu, cuda, cuda:1 and so on.")] = "cpu",
     quiet: Annotated[bool, typer.Option("--quiet", "-q", help="Print only errors.")] = False,
 ) -> None:
     """Track a rendered RGB-thermal scene, draw what happened and score it against the exact truth."""
     from tectum.evaluation.report import ContactSheet, Scores, plot_overlap
     from tectum.face import load
+    from tectum.weights.files import preset_for
 
     console = Console(quiet=quiet)
+    preset = preset or preset_for(weights)
     title = f"{preset} on scene {seed}, {frames} frames"
     tracker = load(preset, weights, device=device)
     scene = _scene(seed, frames)

@@ -28,7 +28,7 @@ def named_weights(recipe: Recipe, data: Path | None) -> Start | None:
     """The file that a recipe starts from; `None` for random weights.
 
     Args:
-        recipe: names a file, or a preset whose bundled weights are taken.
+        recipe: names a file, a run's folder, or a preset whose bundled weights are taken.
         data: the folder that files are relative to.
 
     Raises:
@@ -38,14 +38,16 @@ def named_weights(recipe: Recipe, data: Path | None) -> Start | None:
     import hashlib
 
     from tectum.errors import RecipeError
+    from tectum.systems.catalogue import known_presets
     from tectum.weights.checkpoints import readable
     from tectum.weights.files import bundled
 
     wanted = recipe.initial
     if wanted.weights is None:
         return None
-    is_file = Path(wanted.weights).suffix != ""
-    path = readable((data or Path()) / wanted.weights if is_file else bundled(wanted.weights, recipe.second))
+    named = (data or Path()) / wanted.weights
+    is_preset = wanted.weights in known_presets() or not (named.suffix or named.is_dir())
+    path = readable(bundled(wanted.weights, recipe.second) if is_preset else named)
     with path.open("rb") as file:
         digest = hashlib.file_digest(file, "sha256").hexdigest()
     if wanted.sha256 is not None and digest != wanted.sha256:

@@ -34,10 +34,15 @@ def track(
     video: Annotated[
         Path | None, typer.Option(help="Also write an MP4 with the boxes drawn: a file, or a folder that exists.")
     ] = None,
-    preset: Annotated[str, typer.Option(help="Which tracker.")] = "nano",
-    weights: Annotated[Path | None, typer.Option(help="A weights file instead of the bundled one.")] = None,
+    preset: Annotated[
+        str | None, typer.Option(help="Which tracker.", show_default="nano, or the one that the weights are of")
+    ] = None,
+    weights: Annotated[
+        Path | None, typer.Option(help="A weights file, or the folder of a training, instead of the bundled one.")
+    ] = None,
     second: Annotated[
-        str | None, typer.Option(metavar="SENSE", help="The sense beside RGB; by default the recording's.")
+        str | None,
+        typer.Option(metavar="thermal|depth|event", help="The sense beside RGB; by default the recording's."),
     ] = None,
     device: Annotated[str, typer.Option(help="Where to compute: cpu, cuda, cuda:1 and so on.")] = "cpu",
     missing: Annotated[
@@ -65,7 +70,7 @@ def track(
     looks = read_renderings(render or [])
     sources = _sources(source, rgb, thermal, depth, event)
     recording = open_recording(sources, depth=looks.depth, thermal=looks.thermal, alignment=align)
-    tracker = load(preset, weights, second or shown_beside_rgb(recording), device, missing)
+    tracker = load(preset, weights, second or _beside_rgb(recording, weights), device, missing)
     run = Run(tracker, recording, out, video, quiet)
     try:
         run.go(boxes)
@@ -86,6 +91,14 @@ def _sources(source: str | None, *given: str | None) -> str | dict[Modality, str
     if source is None:
         return by_sense
     return {Modality.RGB: source, **by_sense} if by_sense else source
+
+
+def _beside_rgb(recording: Recording, weights: Path | None) -> Modality | None:
+    """What to see beside RGB: of what the recording shows, the sense that the weights were saved for goes first."""
+    from tectum.weights.files import second_for
+
+    saved = None if weights is None else second_for(weights)
+    return saved if saved in recording.senses else shown_beside_rgb(recording)
 
 
 def shown_beside_rgb(recording: Recording) -> Modality | None:

@@ -22,6 +22,9 @@ from tectum.sources.videos import Video, open_video
 Source = str | Path | int
 """A folder, a video file, the index of a camera (also as text), or the URL of a stream."""
 
+RAW_EVENTS = frozenset({".raw", ".dat", ".aedat", ".aedat4", ".h5", ".hdf5", ".npz", ".npy", ".bag", ".es"})
+"""File name endings, in lower case, under which event cameras and data sets keep events themselves."""
+
 
 def open_recording(
     source: Source | Mapping[Modality, Source],
@@ -105,12 +108,26 @@ def _open_stream(address: Path | str | int, sense: Modality) -> ImageFolder | Vi
         inner = {} if images_in(address) else sense_entries(address, videos.SUFFIXES)
         if sense in inner:
             return _open_stream(inner[sense], sense)
+        if sense is Modality.EVENT and not images_in(address):
+            _refuse_raw_events(sorted(address.iterdir()))
         return ImageFolder(address, list_images(address))
     if not address.exists():
         raise SourceError(f"There is no {address}: give a folder of images, a video, a camera index or a URL.")
+    if sense is Modality.EVENT:
+        _refuse_raw_events([address])
     if address.suffix.lower() in IMAGE_SUFFIXES:
         raise SourceError(f"{address} is a single image: give the folder that holds the frames.")
     return open_video(address)
+
+
+def _refuse_raw_events(files: Sequence[Path]) -> None:
+    """Says what to do with what an event camera wrote."""
+    raw = next((path for path in files if path.suffix.lower() in RAW_EVENTS), None)
+    if raw is not None:
+        raise SourceError(
+            f"{raw} looks like raw events, and Tectum tracks in images of them: render those of each frame to an "
+            "image first, as tectum.world.events.accumulated does with an array of them, and give the folder of images."
+        )
 
 
 def _with_times(stream: ImageFolder | Video, given: Path | str | Sequence[float] | None) -> Stream:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from tectum.errors import UnknownNameError
+from tectum.errors import UnknownNameError, alternatives
 from tectum.frames import Modality
 from tectum.systems.base import System
 from tectum.systems.bat import BAT
@@ -29,13 +29,26 @@ def build(preset: str, second: Modality | str = Modality.THERMAL, options: Optio
         options: changes of what it is made of, such as `{"masked": 0.5}`.
 
     Raises:
-        UnknownNameError: if there is no such preset or modality.
+        UnknownNameError: if there is no such preset or sense.
         OptionError: if there is no such option, or it cannot have that value.
     """
     known = known_presets()
     if preset not in known:
-        raise UnknownNameError(f"There is no preset '{preset}': use one of {', '.join(known)}.")
-    return known[preset](Modality.of(second), options)
+        raise UnknownNameError(f"There is no preset '{preset}': {alternatives(preset, known)}")
+    return known[preset](read_second(second), options)
+
+
+def read_second(name: Modality | str) -> Modality:
+    """Reads the sense beside RGB; RGB itself is for the systems to refuse that take another.
+
+    Raises:
+        UnknownNameError: if there is no such sense.
+    """
+    try:
+        return Modality.of(name)
+    except UnknownNameError:
+        others = ", ".join(sense for sense in Modality if sense is not Modality.RGB)
+        raise UnknownNameError(f"There is no second sense '{name}': use one of {others}.") from None
 
 
 def known_presets() -> dict[str, Preset]:

@@ -75,6 +75,10 @@ class Tracker:
         self._windows: dict[int, Tensor] = {}
         self._templates: dict[frozenset[Modality], tuple[tuple[Session, ...], Template]] = {}
 
+    def __repr__(self) -> str:
+        senses = "+".join(sense for sense in Modality if sense in self.system.senses)
+        return f"Tracker({type(self.system).__name__} on {senses}, device={str(self.device)!r})"
+
     @torch.inference_mode()
     def start(self, frame: FrameLike, box: Sequence[float], text: str | None = None) -> Session:
         """Begins to follow a target.
@@ -86,7 +90,8 @@ class Tracker:
 
         Raises:
             BoxError: if the box has no area, lies outside the image, or is not four numbers.
-            SourceError: if the frame has no image that the system can see.
+            SourceError: if the frame has no image that the system can see, or shows another sense beside RGB than the
+                one that the system takes.
             MissingModalityError: if a sense is missing and the policy is `stop`.
         """
         frame = Frame.of(frame)
@@ -98,6 +103,7 @@ class Tracker:
                 f"A track cannot start at frame {frame.index}: it has no image of a sense that the tracker takes "
                 f"({wanted}); start at a frame that has one." + (f" {reasons}" if reasons else "")
             )
+        self._refuse_other_sense(frame)
         check_images(frame, frame.size)
         target = Box.of(box).checked(*frame.size)
         self._heed_stop(frame, senses)
@@ -155,6 +161,20 @@ class Tracker:
             raise TectumError("A session was given to a tracker that did not start it: use session.update.")
         self._heed_stop(frame, session.senses)
         check_images(frame, session.size)
+
+    def _refuse_other_sense(self, frame: Frame) -> None:
+        """Refuses a recording of a second sense that is none of the system's in place of one that is.
+
+        A recording of RGB alone is another matter: its missing sense is left to the policy.
+        """
+        shown = frame.images.keys()
+        wanted = [sense for sense in Modality if sense in self.system.senses - shown - {Modality.RGB}]
+        others = [sense for sense in Modality if sense in shown - self.system.senses - {Modality.RGB}]
+        if wanted and others:
+            raise SourceError(
+                f"The recording shows {' and '.join(others)}, but the tracker was loaded for {' and '.join(wanted)}: "
+                f"load it with second='{others[0]}' (--second {others[0]}), or give it {wanted[0]} images."
+            )
 
     def _heed_stop(self, frame: Frame, senses: Iterable[Modality]) -> None:
         if self.missing is MissingPolicy.STOP:

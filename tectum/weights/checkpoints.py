@@ -28,6 +28,12 @@ HARMLESS = re.compile(
 STOOD_IN = re.compile(r"(lib|ltr|pytracking|numpy)(\.[A-Za-z0-9_]+)+|argparse\.Namespace|_codecs\.encode")
 """Statistics and settings of the field's training codes: nothing of them is used, an empty object takes their place."""
 
+TRAINED = ("best.safetensors", "last.safetensors")
+"""Weights in the folder of a run of `tectum train`, the ones to prefer first."""
+
+TRAINING = frozenset({"recipe", "system", "optimiser"})
+"""Names that stand together in the checkpoint from which a run of `tectum train` goes on."""
+
 LEGACY_PICKLES = 5
 """How many pickles stand one after the other in a file of PyTorch before 1.6."""
 
@@ -54,7 +60,7 @@ def read_published(path: str | Path) -> dict[str, Tensor]:
     replaces, or a reason to refuse the file.
 
     Args:
-        path: a file of `torch.save` (usually `.pth`, `.pth.tar` or `.pt`) or a `.safetensors` file.
+        path: a file of `torch.save` (usually `.pth`, `.pth.tar` or `.pt`), a `.safetensors` file, or a run's folder.
 
     Returns:
         Tensors on the CPU by name, without a `module.` in front.
@@ -69,19 +75,33 @@ def read_published(path: str | Path) -> dict[str, Tensor]:
 
 
 def readable(path: str | Path) -> Path:
-    """The path, if it is a file with something in it.
+    """The path of a file with something in it.
+
+    Args:
+        path: the file, or the folder of a run of `tectum train`, whose best weights are taken, else its last ones.
 
     Raises:
-        WeightsError: if not.
+        WeightsError: if there is no such file.
     """
     path = Path(path)
     if path.is_dir():
-        raise WeightsError(f"{path} is a folder: give the checkpoint file itself.")
+        path = _trained(path)
     if not path.exists():
         raise WeightsError(f"There is no file {path}: check the path to the weights.")
     if path.stat().st_size == 0:
         raise WeightsError(f"{path} is empty: copy or download it again.")
     return path
+
+
+def _trained(folder: Path) -> Path:
+    """The weights that a run left in its folder."""
+    found = next((path for name in TRAINED if (path := folder / name).is_file()), None)
+    if found is None:
+        raise WeightsError(
+            f"{folder} is a folder without {' or '.join(TRAINED)}: give the checkpoint file itself, or the folder of a "
+            "training that has stored its weights."
+        )
+    return found
 
 
 def _safetensors(path: Path) -> dict[str, Tensor]:
@@ -147,6 +167,11 @@ def _network(path: Path, content: object) -> dict[str, Tensor]:
     """The state dict in a checkpoint's content, its tensors copied out of the mapped file."""
     found = content
     if isinstance(content, Mapping):
+        if content.keys() >= TRAINING:
+            raise WeightsError(
+                f"{path} is the state from which a training goes on, not its weights: give {' or '.join(TRAINED)} "
+                "beside it, or their folder."
+            )
         found = next((content[key] for key in ENTRIES if isinstance(content.get(key), Mapping)), content)
     tensors = {str(name): value for name, value in found.items()} if isinstance(found, Mapping) else {}
     if not tensors or not all(isinstance(value, Tensor) for value in tensors.values()):

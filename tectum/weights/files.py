@@ -17,14 +17,18 @@ from torch import Tensor
 
 from tectum.errors import WeightsError
 from tectum.frames import Modality
-from tectum.systems.base import System
-from tectum.systems.catalogue import build, known_presets
+from tectum.systems.base import System, second_sense
+from tectum.systems.catalogue import build, known_presets, read_second
 from tectum.systems.options import Options
 from tectum.weights.checkpoints import read_published, readable
 from tectum.weights.fitting import from_published
+from tectum.weights.origins import how_to_get, how_to_train
 
 FORMAT = "tectum"
 """The metadata entry by which our own files are known: it names the preset."""
+
+USUAL = "nano"
+"""The preset where neither a name nor weights are given."""
 
 
 def save(system: System, path: str | Path, preset: str, half: bool = False, options: Options | None = None) -> Path:
@@ -65,7 +69,7 @@ def save(system: System, path: str | Path, preset: str, half: bool = False, opti
 
 
 def load(
-    preset: str,
+    preset: str | None = None,
     weights: str | Path | None = None,
     second: Modality | str | None = None,
     options: Options | None = None,
@@ -73,8 +77,10 @@ def load(
     """Builds a trained system, ready to track.
 
     Args:
-        preset: a name such as `nano` or `ostrack-b256-ce`.
-        weights: a file that `save` wrote or a published checkpoint; the bundled weights if `None`.
+        preset: a name such as `nano` or `ostrack-b256-ce`; by default the one that the weights were saved for, `nano`
+            without weights.
+        weights: a file that `save` wrote, the folder of a run of `tectum train` or a published checkpoint; the bundled
+            weights if `None`.
         second: the sense beside RGB, for systems that take one; by default the one that the file was saved for,
             thermal where it does not say.
         options: changes of what the system is made of; by default those with which the file was saved.
@@ -84,9 +90,10 @@ def load(
 
     Raises:
         WeightsError: if there are no such weights, or they are unsafe, damaged, or of another system.
-        UnknownNameError: if there is no such preset or modality.
+        UnknownNameError: if there is no such preset or sense.
         OptionError: if there is no such option, or it cannot have that value.
     """
+    preset = preset_for(weights) if preset is None else preset
     check_preset(preset)
     path = readable(bundled(preset, second) if weights is None else weights)
     metadata = read_metadata(path)
@@ -98,7 +105,8 @@ def load(
             f"{path} holds weights of '{metadata[FORMAT]}', not of '{preset}': ask for '{metadata[FORMAT]}' or give "
             "another file."
         )
-    system = build(preset, second or _second(metadata), _options(metadata, path) if options is None else options)
+    second = second or _second(metadata) or Modality.THERMAL
+    system = build(preset, second, _options(metadata, path) if options is None else options)
     senses = ",".join(sense for sense in Modality if sense in system.senses)
     if metadata.get("senses", senses) != senses:
         raise WeightsError(
@@ -107,6 +115,37 @@ def load(
         )
     _restore(system, path, preset, metadata)
     return system.eval()
+
+
+def preset_for(weights: str | Path | None) -> str:
+    """The preset to take with some weights where none is named: the one that they were saved for.
+
+    Args:
+        weights: a file or a run's folder; the usual preset if `None`.
+
+    Raises:
+        WeightsError: if they do not say.
+    """
+    if weights is None:
+        return USUAL
+    path = readable(weights)
+    metadata = read_metadata(path)
+    if FORMAT not in metadata:
+        read_published(path)  # says what is wrong with a file that no preset could open
+        raise WeightsError(f"{path} does not say which system it holds: name its preset, such as ostrack-b256.")
+    return metadata[FORMAT]
+
+
+def second_for(weights: str | Path) -> Modality | None:
+    """The one sense beside RGB that some weights were saved for; `None` if they name none or several.
+
+    Args:
+        weights: a file or a run's folder.
+
+    Raises:
+        WeightsError: if there is no such file, or it is damaged.
+    """
+    return _second(read_metadata(readable(weights)))
 
 
 def bundled(preset: str, second: Modality | str | None = None) -> Path:
@@ -118,24 +157,22 @@ def bundled(preset: str, second: Modality | str | None = None) -> Path:
 
     Raises:
         WeightsError: if there are none.
-        UnknownNameError: if there is no such preset or modality.
+        UnknownNameError: if there is no such preset or sense.
     """
-    sense = Modality.of(second) if second is not None else Modality.THERMAL
+    sense = read_second(second) if second is not None else Modality.THERMAL
     folder = Path(__file__).parent
     for path in (folder / f"{preset}-{sense.value}.safetensors", folder / f"{preset}.safetensors"):
         if path.is_file():
             return path
     check_preset(preset)
+    second_sense(sense)
     others = [each.value for each in Modality if (folder / f"{preset}-{each.value}.safetensors").is_file()]
     if others:
         raise WeightsError(
             f"Weights of '{preset}' come with Tectum for {' and '.join(others)} alone, not for {sense.value}: "
-            "give weights that you trained, or another preset."
+            f"{how_to_train(preset, sense)}, or take another preset."
         )
-    raise WeightsError(
-        f"No weights of '{preset}' come with Tectum: download the checkpoint that its authors published and give "
-        "its path as the weights, or give weights that you trained."
-    )
+    raise WeightsError(f"No weights of '{preset}' come with Tectum: {how_to_get(preset, sense)}.")
 
 
 def check_preset(preset: str) -> None:
@@ -206,10 +243,10 @@ def _options(metadata: Mapping[str, str], path: Path) -> dict[str, Any]:
     return options
 
 
-def _second(metadata: Mapping[str, str]) -> str:
-    """The second sense that a file was saved for, thermal where it names none or several."""
+def _second(metadata: Mapping[str, str]) -> Modality | None:
+    """The second sense that a file was saved for; `None` where it names none or several."""
     others = [sense for sense in metadata.get("senses", "").split(",") if sense and sense != Modality.RGB]
-    return others[0] if len(others) == 1 else Modality.THERMAL
+    return read_second(others[0]) if len(others) == 1 else None
 
 
 def _version() -> str:
