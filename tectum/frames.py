@@ -26,6 +26,11 @@ class Modality(Choice):
     DEPTH = "depth"
     EVENT = "event"
 
+    @classmethod
+    def what(cls) -> str:
+        """What users call it."""
+        return "sense"
+
 
 @dataclass(frozen=True)
 class Frame:

@@ -330,6 +330,7 @@ def test_mistakes_are_told_before_anything_is_written(data: Path, tmp_path: Path
         ((table, "--seeds", ""), "names no seed"),
         ((table, "--seeds", "1,b"), "write whole numbers"),
         ((table, "--budget", 0), "--budget is 0"),
+        ((table, "--budget", 3), "error: --budget: a budget of 3 is less than a batch of 4 in each epoch"),
         ((table, "--devices", "tpu"), "no device 'tpu'"),
         ((table, "--engine", "slurm"), "no engine 'slurm'"),
         ((table, "--address", "auto"), "add --engine ray"),
@@ -341,6 +342,16 @@ def test_mistakes_are_told_before_anything_is_written(data: Path, tmp_path: Path
         assert told in result.stderr
     assert "no folder" in tectum_ablate(table, "--data", tmp_path, "--out", tmp_path / "out").stderr
     assert not (tmp_path / "out").exists()
+
+
+def test_ctrl_c_says_that_the_same_command_goes_on(data: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def interrupt(study: Study) -> None:
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(Study, "go", interrupt)
+    result = tectum_ablate(data / "table.yaml", "--data", data, "--out", tmp_path)
+    assert result.exit_code == 130
+    assert result.stderr.splitlines()[-1] == f"stopped; the same command goes on from {tmp_path}"
 
 
 @pytest.mark.slow

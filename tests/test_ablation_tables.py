@@ -149,14 +149,18 @@ def test_shipped_tables_can_be_laid_out(tmp_path: Path) -> None:
     [
         ("budget: 13440", "budjet: 5", "line 4: budjet is unknown: use title, recipe"),
         ("budget: 13440", "budget: many", "line 4: budget must be a number of samples"),
-        ("budget: 13440", "budget: 100", "line 7: a budget of 100 samples is less than one batch of 16 in each of "),
+        (
+            "budget: 13440",
+            "budget: 100",
+            "line 4: a budget of 100 is less than a batch of 16 in each .* 'baseline' has ",
+        ),
         ("[1, 2]", "[]", "line 3: seeds names no seed"),
         ("[1, 2]", "[1, 1]", "line 3: seeds holds 1 twice"),
         ("[1, 2]", "[one]", "line 3: seeds must be a list of whole numbers"),
         ("  + rate:", "  baseline:", "'baseline' stands twice"),
         ("+ rate", "Baseline", "line 8: variants.Baseline is too like 'baseline'"),
         ("baseline: baseline", "baseline: base", "line 19: baseline is 'base', which is no variant"),
-        ("baseline: baseline\n", "", "baseline must be said"),
+        ("recipe: nano\n", "", r"some.yaml lacks recipe: write `recipe: nano`\.$"),
         ("optim.lr=1e-4", "optim.lrr=1e-4", "line 8, variant '. rate': 'optim.lrr=1e-4': optim.lrr"),
         ("optim.lr=1e-4", "faster", "line 8: variants.. rate holds 'faster': write settings as NAME=VALUE"),
         ("weights_of: baseline", "weights_of: other", "line 10: variants.no window.weights_of must name a variant"),
@@ -182,7 +186,12 @@ def test_shipped_tables_can_be_laid_out(tmp_path: Path) -> None:
         ("decoding.window=0", "decoding.windows=0", "line 11: .*decoding.windows, which is unknown: use window"),
         ("missing=zero", "missing=guess", "line 11: .*no policy 'guess'"),
         ("missing=zero", "speed=9", "line 11: .*cannot be read .*speed"),
-        ("    key: SR\n", "", "line 13: measure.0.key must be said"),
+        ("    key: SR\n", "", r"line 13: measure.0 lacks key: write `- {benchmark: world-bench, spl"),
+        (
+            "- benchmark: world-bench",
+            "- split: rgb\n  -",
+            "line 13: measure.0 lacks benchmark and key: write `- {benchmark",
+        ),
         ("    split: rgbt", "    slit: rgbt", "line 14: measure.0.slit is unknown"),
         (
             "    split: rgbt",
@@ -199,8 +208,25 @@ def test_mistakes_are_told_with_their_line(tmp_path: Path, old: str, new: str, t
         lay_out(read_table(write(tmp_path, GOOD.replace(old, new))), tmp_path)
 
 
+def test_a_table_needs_a_recipe_variants_and_measures_alone(tmp_path: Path) -> None:
+    text = "recipe: nano\nvariants: {plain: [], slow: [optim.lr=1e-4]}\nmeasure: [{benchmark: world-bench, key: SR}]\n"
+    table = read_table(write(tmp_path, text))
+    assert (table.title, table.seeds, table.baseline, table.budget) == ("some", (1,), "plain", None)
+    with pytest.raises(RecipeError) as refusal:
+        read_table(write(tmp_path, "title: Mine\n"))
+    assert "some.yaml lacks recipe, variants and measure: write `recipe: nano`, `variants: {" in str(refusal.value)
+    assert "line" not in str(refusal.value)
+
+
+@pytest.mark.parametrize("measure", ["SR", "[]", "[world-bench SR]"])
+def test_what_no_measure_is_is_told_with_one_that_is(tmp_path: Path, measure: str) -> None:
+    text = f"recipe: nano\nvariants: {{plain: []}}\nmeasure: {measure}\n"
+    with pytest.raises(RecipeError, match=r"line 3: measure.* `- {benchmark: world-bench, split: rgbt, key: SR}`"):
+        read_table(write(tmp_path, text))
+
+
 def test_tables_that_are_not_there_are_told() -> None:
-    with pytest.raises(RecipeError, match=r"no table 'nothing': give a YAML file or one of .*nano-senses"):
+    with pytest.raises(RecipeError, match=r"no table 'nothing', nor a file of that name: use one of .*nano-senses"):
         read_table("nothing")
 
 

@@ -287,7 +287,7 @@ def test_a_wrong_drop_is_told_before_anything_is_written(root: Path, tmp_path: P
     for benchmark, drop, told in (
         ("plain", "thermal=half", "'half' is neither a share nor a part of a sequence"),
         ("plain", "thermal=1", "cannot be drawn: give one above 0 and below 1"),
-        ("plain", "warmth", "no modality 'warmth'"),
+        ("plain", "warmth", "no sense 'warmth'"),
         ("lasher", "depth", "LasHeR has no depth that could be dropped: use one of rgb, thermal"),
     ):
         result = tectum_evaluate("nano", benchmark, "--root", root, "--out", tmp_path / "out", "--drop", drop)

@@ -38,12 +38,14 @@ def test_the_command_leaves_weights_that_load_a_log_and_what_it_was(tmp_path: Pa
     out = ["--out", str(tmp_path / "run")]
     code, told, _ = train("nano", *SETTINGS, "expect={overlap: [0.0, 1.0]}", *out)
     assert code == 0
-    assert "last.safetensors" in told
+    overlap, weights = told.splitlines()
+    assert "last.safetensors" in weights
     run = tmp_path / "run"
     head, last = (run / "log.csv").read_text().splitlines()
     assert head.startswith("batch,focal,")
     assert head.endswith(",rate,speed,overlap")
     assert last.startswith("2,")
+    assert overlap == f"overlap with the truth on held-out pairs: {float(last.split(',')[-1]):.3f}, of at most 1"
     assert list(run.glob("events.out.tfevents*"))
     for name in ("last", "best"):
         assert load("nano", run / f"{name}.safetensors").senses == frozenset(Modality)
@@ -67,14 +69,20 @@ def test_the_command_leaves_weights_that_load_a_log_and_what_it_was(tmp_path: Pa
         (["nano", *SETTINGS, "initial.weights=none.safetensors"], "There is no file none.safetensors"),
         (["nano", *SETTINGS, "initial={weights: nano, sha256: abc}"], "not the file that the recipe starts from"),
         (["nano", *SETTINGS, "--check", "--out", "never"], "never holds no scores of a run"),
+        (["nano", *SETTINGS, "--data", "never"], "There is no folder never"),
+        (["nano", "--dry-run", "--data", "never"], "There is no folder never"),
+        (["nano", "--dry-run", "--data", "."], "names the folder pairs/roadscene_dev, which is not there"),
+        (["nano", "--dry-run", "validation.benchmark=lasher"], "say with validation.root where it lies"),
+        (["ostrack-tiny", "--dry-run", "optim.rates={backbone: 0, head: 0}"], "Nothing of this system trains"),
     ],
 )
 def test_mistakes_are_one_sentence(
     words: list[str], sentence: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.chdir(tmp_path)
-    code, _, error = train(*words)
+    code, told, error = train(*words)
     assert code == 2
+    assert told == ""
     assert sentence in error
     assert "Traceback" not in error
 
@@ -88,7 +96,22 @@ def test_a_dry_run_tells_what_trains_and_writes_nothing(tmp_path: Path) -> None:
     assert row.split()[2:] == [f"{total:,}", "0"]
     assert "memory: about 0." in told
     assert "kind: cosine" in told
+    assert "tuning:" not in told.partition("in all")[2]
     assert not (tmp_path / "run").exists()
+
+
+@pytest.mark.parametrize(
+    ("settings", "sentence"),
+    [
+        (("kind=sparse", "share=0.1"), "tuning: sparse, of what is trained the most sensitive 10 % moves"),
+        (("kind=weight", "low=0.8", "high=0.85"), "tuning: weight, coefficients from 0.8 to 0.85 by sensitivity"),
+    ],
+)
+def test_a_dry_run_tells_how_steps_are_tuned(settings: tuple[str, ...], sentence: str) -> None:
+    code, told, _ = train("nano", *SETTINGS, *(f"optim.tuning.{setting}" for setting in settings), "--dry-run")
+    assert code == 0
+    assert sentence in told.splitlines()
+    assert "length: 2 batches of 2 pairs, 2 in an epoch" in told
 
 
 def test_a_run_starts_from_the_weights_that_it_names(tmp_path: Path) -> None:

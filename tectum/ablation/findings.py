@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Container, Mapping, Sequence
 from dataclasses import dataclass
+from math import isnan
 from pathlib import Path
 
 from tectum.ablation.grid import Run
@@ -33,6 +34,11 @@ class Finding:
     spread: Spread
     gap: Difference | None
     sequences: int
+
+    @property
+    def has_interval(self) -> bool:
+        """Whether anything tells how sure its difference is; one seed on one sequence does not."""
+        return self.gap is not None and not isnan(self.gap.gap.low)
 
 
 @dataclass(frozen=True)

@@ -92,6 +92,12 @@ def grouped(number: int) -> str:
     return f"{number:,}".replace(",", " ")
 
 
+def counted(number: int, noun: str) -> str:
+    """Such as `1 seed` or `2 batches`."""
+    several = f"{noun}es" if noun.endswith("ch") else f"{noun}s"
+    return f"{number} {noun if number == 1 else several}"
+
+
 def _length(samples: int, full: int) -> str:
     return grouped(samples) if samples == full else f"{grouped(samples)} of {grouped(full)}"
 
@@ -99,7 +105,7 @@ def _length(samples: int, full: int) -> str:
 def _run(table: Table, variant: Variant, full: Recipe, seed: int, out: Path) -> Run:
     owner = variant if variant.weights_of is None else table.variant(variant.weights_of)
     length = full.batches * full.batch.size if owner.weights is None else 0
-    recipe = _within(full, table.budget, owner.origin) if length and table.budget is not None else full
+    recipe = _within(full, table, owner) if length else full
     folders = (out / each.folder / str(seed) for each in (variant, owner))
     return Run(variant, seed, replace(recipe, seed=seed), length, *folders)
 
@@ -120,16 +126,19 @@ def _resolved(table: Table, variant: Variant) -> Recipe:
     return replace(recipe, validation=watched, expect={})
 
 
-def _within(recipe: Recipe, budget: int, origin: str) -> Recipe:
+def _within(recipe: Recipe, table: Table, variant: Variant) -> Recipe:
     """The same recipe with shorter epochs: warm-ups and drops of the learning rate stay where they are among them.
 
     Raises:
         RecipeError: if there is not a batch for each epoch.
     """
+    if table.budget is None:
+        return recipe
     epochs, size = recipe.schedule.epochs, recipe.batch.size
-    if budget < epochs * size:
+    if table.budget < epochs * size:
         raise RecipeError(
-            f"{origin}: a budget of {grouped(budget)} samples is less than one batch of {size} in each of {epochs} "
-            f"epochs: give {grouped(epochs * size)} or more, or change schedule.epochs or batch.size."
+            f"{table.budget_origin or table.origin}: a budget of {grouped(table.budget)} is less than a batch of "
+            f"{size} in each epoch, of which variant '{variant.name}' has {epochs}: give {grouped(epochs * size)} "
+            "samples or more, or change schedule.epochs or batch.size."
         )
-    return replace(recipe, schedule=replace(recipe.schedule, samples=budget // epochs))
+    return replace(recipe, schedule=replace(recipe.schedule, samples=table.budget // epochs))

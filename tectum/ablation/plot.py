@@ -13,7 +13,7 @@ from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure, SubFigure
 
 from tectum.ablation.findings import Finding, Findings
-from tectum.ablation.grid import budget_label
+from tectum.ablation.grid import budget_label, counted
 from tectum.ablation.table import Measure
 from tectum.evaluation.report import write_bytes
 
@@ -27,15 +27,24 @@ ROW = 0.34
 def plot_findings(path: Path, findings: Findings) -> Path:
     """Plots a PNG and returns its path.
 
-    On the left the mean over seeds as a short bar, each seed as a dot; on the right the difference to the baseline
-    with its interval, hollow and grey where that holds 0.
-
     Args:
         path: where to write.
         findings: with at least one measure.
 
     Raises:
         TectumError: if the file cannot be written.
+    """
+    return _save(draw_findings(findings), path)
+
+
+def draw_findings(findings: Findings) -> Figure:
+    """Draws scores and differences.
+
+    On the left the mean over seeds as a short bar, each seed as a dot; on the right the difference to the baseline
+    with its interval, hollow and grey where that holds 0, or as a short grey bar where there is none.
+
+    Args:
+        findings: with at least one measure.
     """
     measures = list(findings.by_measure)
     columns = min(2, len(measures))
@@ -48,23 +57,28 @@ def plot_findings(path: Path, findings: Findings) -> Path:
     blocks = figure.subfigures(rows, columns, squeeze=False).ravel()
     for block, measure in zip(blocks, measures, strict=False):
         _draw_block(block, findings, measure)
-    return _save(figure, path)
+    return figure
 
 
 def _says(findings: Findings) -> str:
+    """What the marks mean."""
     seeds = len(findings.table.seeds)
     dots = f"Dots are the {seeds} seeds, bars their means." if seeds > 1 else "One seed."
+    said = f"{budget_label(findings.runs)} {dots}\nDifferences to {_plain(findings.table.baseline)}"
     kind = "seeds and sequences" if seeds > 1 else "sequences"
-    return (
-        f"{budget_label(findings.runs)} {dots}\nDifferences to {_plain(findings.table.baseline)} with 95 % intervals "
-        f"over {kind}, hollow where they hold 0."
-    )
+    sure = [found.has_interval for held in findings.by_measure.values() for found in held if found.gap]
+    if not any(sure):
+        return f"{said}: one seed on one sequence gives no interval." if sure else said.partition("\n")[0]
+    bare = "" if all(sure) else ", a bar where there is none"
+    return f"{said} with 95 % intervals over {kind}, hollow where they hold 0{bare}."
 
 
 def _draw_block(block: SubFigure, findings: Findings, measure: Measure) -> None:
     """One measure: scores and differences, a row for each variant."""
     held = findings.by_measure[measure]
     left, right = block.subplots(1, 2, sharey=True, gridspec_kw={"width_ratios": (3, 2)})
+    # Before room is made, so that the axis reaches to 0.
+    right.axvline(0, color="0.5", linewidth=0.9, zorder=1)
     for place, found in enumerate(held):
         _draw_score(left, place, found)
         _draw_gap(right, place, found)
@@ -74,8 +88,7 @@ def _draw_block(block: SubFigure, findings: Findings, measure: Measure) -> None:
     left.set_ylim(len(held) - 0.4, -0.6)
     _make_room(left, 0.16)
     _make_room(right, 0.28)
-    right.axvline(0, color="0.5", linewidth=0.9, zorder=1)
-    title = f"{measure.place} ({findings.sequences[measure]} sequences)"
+    title = f"{measure.place} ({counted(findings.sequences[measure], 'sequence')})"
     _dress(left, f"{measure.key} in percent", title)
     _dress(right, "difference in points", "")
 
@@ -94,15 +107,17 @@ def _draw_score(axes: Axes, place: int, found: Finding) -> None:
 
 
 def _draw_gap(axes: Axes, place: int, found: Finding) -> None:
-    if found.gap is None:
+    if found.gap is None or isnan(found.gap.gap.value):
         return
-    gap, noise = found.gap.gap, found.gap.noise
-    color = QUIET if noise else INK
-    if not isnan(gap.low):
+    gap, clear = found.gap.gap, found.has_interval and not found.gap.noise
+    color = INK if clear else QUIET
+    if found.has_interval:
         axes.plot([100 * gap.low, 100 * gap.high], [place, place], color=color, linewidth=1.8, zorder=2)
-    face = "white" if noise else color
-    axes.plot(100 * gap.value, place, "o", color=color, markerfacecolor=face, markersize=5.5, zorder=3)
-    _number(axes, place, f"{100 * gap.value:+.1f}", "0.5" if noise else INK)
+        face = color if clear else "white"
+        axes.plot(100 * gap.value, place, "o", color=color, markerfacecolor=face, markersize=5.5, zorder=3)
+    else:
+        axes.plot(100 * gap.value, place, "|", color=color, markersize=10, markeredgewidth=2, zorder=3)
+    _number(axes, place, f"{100 * gap.value:+.1f}", INK if clear else "0.5")
 
 
 def _number(axes: Axes, place: int, text: str, color: str) -> None:

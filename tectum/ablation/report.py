@@ -9,7 +9,7 @@ from math import isnan
 from typing import Any
 
 from tectum.ablation.findings import Finding, Findings
-from tectum.ablation.grid import Run, budget_label, grouped
+from tectum.ablation.grid import Run, budget_label, counted, grouped
 from tectum.ablation.statistics import DRAWS
 from tectum.ablation.table import Measure, Table, Variant
 from tectum.evaluation.statistics import Interval
@@ -106,19 +106,22 @@ def _gap_notes(findings: Findings, measure: Measure) -> list[str]:
     held = findings.by_measure[measure]
     if not any(found.gap for found in held):
         return []
+    basis = f"Differences are to {findings.table.baseline}, in percentage points"
+    if not any(found.has_interval for found in held):
+        return [f"{basis}. One seed on one sequence gives no interval: nothing tells whether they are noise."]
     several = max(len(found.spread.values) for found in held) > 1
     over = "seeds and sequences" if several else "sequences, which says nothing of other seeds"
     fewest = findings.sequences[measure]
     return [
-        f"Differences are to {findings.table.baseline}, in percentage points; in brackets the 95 % interval of a "
-        f"bootstrap paired over {over} ({DRAWS} draws). Where it holds 0, the difference may be noise.",
+        f"{basis}; in brackets the 95 % interval of a bootstrap paired over {over} ({DRAWS} draws). "
+        "Where it holds 0, the difference may be noise.",
         *([f"Intervals over so few sequences ({fewest}) are too narrow."] if fewest < ENOUGH else []),
     ]
 
 
 def verdict(found: Finding) -> str:
-    """Whether a difference is told from 0."""
-    if found.gap is None:
+    """Whether a difference is told from 0; empty where nothing tells."""
+    if found.gap is None or not found.has_interval:
         return ""
     return "noise" if found.gap.noise else ("better" if found.gap.gap.value > 0 else "worse")
 
@@ -198,9 +201,10 @@ def _lacking(findings: Findings, measures: Sequence[Measure]) -> list[str]:
             found = _of(findings, measure, variant)
             seeds = 0 if found is None else len(found.spread.values)
             if seeds < len(findings.table.seeds):
-                said.append(f"{variant.name} has {seeds} of {len(findings.table.seeds)} seeds on {measure.place}.")
+                every = counted(len(findings.table.seeds), "seed")
+                said.append(f"{variant.name} has {seeds} of {every} on {measure.place}.")
             if found is not None and found.sequences < findings.sequences[measure]:
-                some = f"{found.sequences} of {findings.sequences[measure]} sequences"
+                some = f"{found.sequences} of {counted(findings.sequences[measure], 'sequence')}"
                 said.append(f"{variant.name} has only {some} of {measure.place}; its scores are over these.")
     return list(dict.fromkeys(said))
 
@@ -231,7 +235,7 @@ def _finding_json(findings: Findings, found: Finding) -> dict[str, Any]:
             "value": _null(gap.gap.value),
             "interval": [_null(gap.gap.low), _null(gap.gap.high)],
             "p": _null(gap.chance),
-            "noise": gap.noise,
+            "noise": gap.noise if found.has_interval else None,
             "sequences": gap.sequences,
         },
         "runs": {str(run.seed): asdict(held) for run in runs if (held := findings.records.get(run.folder))},

@@ -106,6 +106,7 @@ class Table:
         baseline: the variant that differences are to.
         seeds: with each of which every variant is trained.
         budget: pairs that each run sees, its epochs shortened to fit; the recipe's own length if not said.
+        budget_origin: file and line of it, or the option, for messages.
         changes: settings of all recipes.
         given: the same, from the command line.
         origin: the file, for messages.
@@ -118,6 +119,7 @@ class Table:
     baseline: str
     seeds: tuple[int, ...]
     budget: int | None = None
+    budget_origin: str = ""
     changes: tuple[str, ...] = ()
     given: tuple[str, ...] = ()
     origin: str = ""

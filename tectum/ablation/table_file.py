@@ -26,12 +26,25 @@ TABLE = ("title", "recipe", "seeds", "budget", "set", "variants", "measure", "ba
 VARIANT = ("recipe", "set", "weights_of", "weights", "evaluate")
 MEASURE = ("benchmark", "split", "root", "key", "drop")
 
+SAMPLE = "{benchmark: world-bench, split: rgbt, key: SR}"
+"""A measure as refusals show it."""
+
+NEEDED = {
+    "recipe": "`recipe: nano`",
+    "variants": "`variants: {as it is: [], slower: [optim.lr=1e-4]}`",
+    "measure": f"`measure: [{SAMPLE}]`",
+}
+"""What a table cannot do without, as refusals show it."""
+
 Keys = tuple[str | int, ...]
 """Where a value stands in a document: keys and places in lists, from the outside."""
 
 
 def read_table(name: str | Path) -> Table:
     """Reads a table by its file or by the name of one that ships with Tectum.
+
+    It must say recipe, variants and measure. The title is the file's name, there is one seed, 1, the baseline is the
+    first variant, and runs are as long as their recipes, where nothing else is said.
 
     Args:
         name: path of a YAML file, or a name such as `nano-senses`.
@@ -41,8 +54,10 @@ def read_table(name: str | Path) -> Table:
     """
     document = _Document(*recipe_file.found(str(name), "table", FOLDER))
     document.check_keys((), TABLE)
+    _check_needed(document)
     variants = tuple(_variants(document, Path(name)))
     _check_variants(document, variants)
+    budget = _budget(document)
     return Table(
         title=document.text(("title",), Path(name).stem),
         recipe=_recipe(document, ("recipe",), Path(name)),
@@ -50,7 +65,8 @@ def read_table(name: str | Path) -> Table:
         measures=tuple(_measures(document)),
         baseline=_baseline(document, variants),
         seeds=_seeds(document),
-        budget=_budget(document),
+        budget=budget,
+        budget_origin=document.place(("budget",)) if budget else "",
         changes=document.words(("set",)),
         origin=document.origin,
     )
@@ -88,7 +104,7 @@ class _Document:
         try:
             self._root = loader.get_single_node()
             if not isinstance(self._root, yaml.MappingNode):
-                raise RecipeError(f"{origin} holds no table: write title, recipe, seeds, variants, measure, baseline.")
+                raise RecipeError(f"{origin} holds no table: write {_listed(list(NEEDED.values()))}.")
             self._check_unique(self._root)
             self._said = loader.construct_document(self._root)
         except yaml.MarkedYAMLError as error:
@@ -166,6 +182,19 @@ class _Document:
                 self._check_unique(each)
 
 
+def _check_needed(document: _Document) -> None:
+    """Makes sure that a table says all that it cannot do without."""
+    lacking = [name for name in NEEDED if document.get((name,)) is None]
+    if lacking:
+        written = _listed([NEEDED[name] for name in lacking])
+        raise RecipeError(f"{document.origin} lacks {_listed(lacking)}: write {written}.")
+
+
+def _listed(words: Sequence[str]) -> str:
+    """Such as `recipe, variants and measure`."""
+    return " and ".join(filter(None, (", ".join(words[:-1]), words[-1])))
+
+
 def _recipe(document: _Document, path: Keys, table: Path) -> str:
     """A recipe's name, or its file, which a table names relative to itself."""
     said = document.text(path)
@@ -175,6 +204,8 @@ def _recipe(document: _Document, path: Keys, table: Path) -> str:
 
 def _seeds(document: _Document) -> tuple[int, ...]:
     said = document.get(("seeds",))
+    if said is None:
+        return (1,)
     if not isinstance(said, list) or not all(type(each) is int for each in said):
         raise document.error(("seeds",), "must be a list of whole numbers such as [1, 2, 3]")
     fault = check_seeds(said)
@@ -191,8 +222,8 @@ def _budget(document: _Document) -> int | None:
 
 
 def _baseline(document: _Document, variants: Sequence[Variant]) -> str:
-    said = document.text(("baseline",))
     names = [variant.name for variant in variants]
+    said = document.text(("baseline",), names[0])
     if said not in names:
         raise document.error(("baseline",), f"is '{said}', which is no variant: use one of {', '.join(names)}")
     return said
@@ -269,14 +300,25 @@ def _drop(document: _Document, path: Keys) -> tuple[str, ...]:
         raise document.error(path, f"cannot be read: {str(error).rstrip('.')}") from None
 
 
+def _check_measure(document: _Document, path: Keys) -> None:
+    """Makes sure that a measure has a benchmark, a key and nothing unknown."""
+    said = document.get(path)
+    if not isinstance(said, Mapping):
+        raise document.error(path, f"names no benchmark and key: write `- {SAMPLE}`")
+    document.check_keys(path, MEASURE)
+    lacking = [name for name in ("benchmark", "key") if said.get(name) is None]
+    if lacking:
+        raise document.error(path, f"lacks {_listed(lacking)}: write `- {SAMPLE}`")
+
+
 def _measures(document: _Document) -> Iterator[Measure]:
     said = document.get(("measure",))
     if not isinstance(said, list) or not said:
-        raise document.error(("measure",), "must be a list of benchmarks, each with its key")
+        raise document.error(("measure",), f"must be a list of benchmarks, each with its key: write `- {SAMPLE}`")
     seen: dict[str, Measure] = {}
     for number in range(len(said)):
         path: Keys = ("measure", number)
-        document.check_keys(path, MEASURE)
+        _check_measure(document, path)
         measure = Measure(
             benchmark=document.text((*path, "benchmark")),
             key=document.text((*path, "key")),

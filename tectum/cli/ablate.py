@@ -72,7 +72,11 @@ def ablate(
     if dry_run:
         _preview(chosen, runs, place, data)
         return
-    study = _worked_through(chosen, runs, place, data, partial(_engine, engine, slots, address), quiet)
+    try:
+        study = _worked_through(chosen, runs, place, data, partial(_engine, engine, slots, address), quiet)
+    except KeyboardInterrupt:
+        typer.echo(f"stopped; the same command goes on from {place}", err=True)
+        raise typer.Exit(128 + signal.SIGINT) from None
     done = {folder for folder, state in study.states.items() if state is State.DONE}
     _report(study)
     findings = gather(chosen, runs, done, study.places)
@@ -106,7 +110,7 @@ def _changed(table: Table, settings: Sequence[str] | None, budget: int | None, s
     if budget is not None:
         if budget < 1:
             raise RecipeError(f"--budget is {budget}: it must be a number of samples, 1 or more.")
-        changed = replace(changed, budget=budget)
+        changed = replace(changed, budget=budget, budget_origin="--budget")
     if seeds is not None:
         words = [word.strip() for word in seeds.split(",") if word.strip()]
         if not all(word.isdigit() for word in words):
@@ -145,14 +149,15 @@ def _engine(engine: str, slots: Sequence[str], address: str | None) -> Engine:
 
 def _preview(table: Table, runs: Sequence[Run], out: Path, data: Path | None) -> None:
     """Prints the grid, and what of it is done."""
-    from tectum.ablation.grid import budget_label, grouped
+    from tectum.ablation.grid import budget_label, counted, grouped
     from tectum.ablation.places import rendered_places
     from tectum.ablation.record import standing
 
     places = rendered_places(table.measures, data)
     held = {run.folder: standing(run, places) for run in runs}
     width = max(len(run.variant.name) for run in runs)
-    typer.echo(f"{table.title}: {len(table.variants)} variants × {len(table.seeds)} seeds in {out}")
+    size = f"{counted(len(table.variants), 'variant')} × {counted(len(table.seeds), 'seed')}"
+    typer.echo(f"{table.title}: {size} in {out}")
     typer.echo(budget_label(runs))
     for run in runs:
         samples = f"{grouped(run.samples)} samples" if run.trains else f"weights of {run.variant.borrowed}"
@@ -174,9 +179,11 @@ def _made_of(variant: Variant) -> str:
 
 def _stage(far: Standing) -> str:
     """What of a run is done, in words."""
+    from tectum.ablation.grid import counted
+
     if far.trained < 1:
         return f"{100 * far.trained:.0f} % trained" if far.trained else "not begun"
-    return f"trained, {far.scored} of {far.sequences} sequences tracked"
+    return f"trained, {far.scored} of {counted(far.sequences, 'sequence')} tracked"
 
 
 def _worked_through(

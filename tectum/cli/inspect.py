@@ -97,7 +97,8 @@ def sensitivity(
         list[str] | None, typer.Argument(help="Settings that replace the recipe's, such as batch.group=16.")
     ] = None,
     weights: Annotated[
-        Path | None, typer.Option(help="Tuned weights, or a run's folder, to compare with the initial weights.")
+        Path | None,
+        typer.Option(help="Tuned weights, or a run's folder for its last ones, to compare with the initial weights."),
     ] = None,
     data: Annotated[
         Path | None, typer.Option(help="Folder that holds the real data which the recipe names.", show_default=False)
@@ -116,12 +117,15 @@ def sensitivity(
     from tectum.tracking.session import usable_device
     from tectum.training.optim import choose_rates
     from tectum.training.recipe_file import read_recipe
+    from tectum.weights.files import options_for
 
-    chosen, where = read_recipe(recipe, settings), usable_device(device)
+    chosen, where, file = read_recipe(recipe, settings), usable_device(device), _last(weights) if weights else None
+    if file is not None:
+        chosen = replace(chosen, options={**options_for(file), **chosen.options})
     torch.manual_seed(chosen.seed)
     system = initial_system(chosen, named_weights(chosen, data))
     choose_rates(system, chosen.optim.rates)
-    tuned = _tuned(chosen, weights) if weights else None
+    tuned = _tuned(chosen, file) if file else None
     batches = _first_batches(chosen, system, data, pairs, where)
     senses = " and ".join(system.senses)
     names = f"{chosen.system} on {senses}", chosen.initial.weights or "random weights"
@@ -132,13 +136,18 @@ def sensitivity(
         typer.echo(line)
 
 
-def _tuned(recipe: Recipe, path: Path) -> Tuned:
-    """The weights that a recipe left, in a file or in the folder of a run."""
-    from tectum.inspection.sensitivity import Tuned
+def _last(path: Path) -> Path:
+    """The weights with which a run ended, if it is the folder of one."""
     from tectum.training.folder import RunFolder
+
+    return RunFolder(path).last if path.is_dir() else path
+
+
+def _tuned(recipe: Recipe, file: Path) -> Tuned:
+    """The weights that a recipe left."""
+    from tectum.inspection.sensitivity import Tuned
     from tectum.weights import load
 
-    file = RunFolder(path).last if path.is_dir() else path
     return Tuned(_name(file), load(recipe.system, file, recipe.second, recipe.options).state_dict())
 
 
@@ -241,7 +250,7 @@ def _other(against: str, preset: str) -> Choice:
     from tectum.weights.checkpoints import readable
     from tectum.weights.files import FORMAT, read_metadata
 
-    if not Path(against).suffix:
+    if not Path(against).suffix and not Path(against).is_dir():
         return Choice(against)
     path = readable(against)
     return Choice(read_metadata(path).get(FORMAT, preset), path)

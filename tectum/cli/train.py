@@ -10,7 +10,8 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 if TYPE_CHECKING:
-    from tectum.training.recipe import Recipe
+    from tectum.systems.base import System
+    from tectum.training.recipe import Recipe, Tuning
 
 MISSED = 2
 """Exit code of `--check` when a score is not what the recipe expects."""
@@ -38,12 +39,15 @@ def train(
     quiet: Annotated[bool, typer.Option("--quiet", "-q", help="No progress bar.")] = False,
 ) -> None:
     """Train a system; the same command again takes a stopped run up where it was."""
+    from tectum.errors import RecipeError
     from tectum.training.recipe_file import read_recipe, shortened
 
     chosen = read_recipe(recipe, settings)
     folder = out or Path("runs") / (Path(recipe).stem + ("-smoke" if smoke else ""))
     if check:
         return _check(chosen, folder)
+    if data is not None and not data.is_dir():
+        raise RecipeError(f"There is no folder {data}: name with --data the one that holds the real data.")
     if smoke:
         chosen = shortened(chosen)
     if dry_run:
@@ -52,10 +56,11 @@ def train(
 
 
 def _run(recipe: Recipe, folder: Path, data: Path | None, device: str, quiet: bool) -> None:
-    """Trains, and says where the weights are."""
+    """Trains, and says what was learnt and where the weights are."""
     from tectum.cli.initial import initial_system, keep, named_weights
     from tectum.cli.validation import validator
     from tectum.tracking.session import usable_device
+    from tectum.training.folder import RunFolder
     from tectum.training.loop import Hooks
     from tectum.training.run import run_training
 
@@ -74,32 +79,71 @@ def _run(recipe: Recipe, folder: Path, data: Path | None, device: str, quiet: bo
             typer.echo(f"stopped; the same command goes on from {folder}", err=True)
         raise typer.Exit(128 + signal)
     if first:
+        _, scores = RunFolder(folder).scores()
+        typer.echo(f"overlap with the truth on held-out pairs: {scores['overlap']:.3f}, of at most 1")
         typer.echo(f"weights: {folder / 'last.safetensors'}")
 
 
 def _preview(recipe: Recipe, data: Path | None) -> None:
-    """Prints what a run would be."""
-    from tectum.cli.initial import initial_system, named_weights
-    from tectum.training.batches import divide
-    from tectum.training.loop import sense_draw, usable_crops
-    from tectum.training.optim import choose_rates
-    from tectum.training.parameters import estimate_memory, lines
+    """Prints what a run would be, and refuses what it would refuse."""
+    from tectum.cli.validation import validator
+    from tectum.training.materials import data_hash
+    from tectum.training.parameters import lines
     from tectum.training.recipe import written
+
+    system = _equipped(recipe, data)
+    validator(recipe, data, "cpu")
+    if data is not None:
+        data_hash(recipe, data)
+    costs = _costs(system, recipe)
+    typer.echo(written(recipe))
+    for line in (*lines(system), "", *costs):
+        typer.echo(line)
+
+
+def _equipped(recipe: Recipe, data: Path | None) -> System:
+    """The system of a recipe as it trains.
+
+    Raises:
+        RecipeError: if nothing of it trains.
+    """
+    from tectum.cli.initial import initial_system, named_weights
+    from tectum.training.optim import build_optimiser, choose_rates
 
     system = initial_system(recipe, named_weights(recipe, data))
     system.equip()
     choose_rates(system, recipe.optim.rates)
-    typer.echo(written(recipe))
-    for line in lines(system):
-        typer.echo(line)
+    build_optimiser(system, recipe.optim)
+    return system
+
+
+def _costs(system: System, recipe: Recipe) -> list[str]:
+    """How a run is tuned, what memory it takes and how long it is, each a line."""
+    from tectum.ablation.grid import counted
+    from tectum.training.batches import divide
+    from tectum.training.loop import sense_draw, usable_crops
+    from tectum.training.parameters import estimate_memory
+
     senses = max(sense_draw(system, recipe).shares, key=len)
     pairs = divide(recipe.batch.size, recipe.batch.group, recipe.batch.micro).largest
     memory = estimate_memory(system, recipe, usable_crops(system, recipe), senses, pairs)
-    typer.echo(
-        f"\nmemory: about {memory.total / 1e9:.2f} GB for {pairs} pairs at once (weights {memory.weights / 1e9:.2f}, "
-        f"gradients and optimiser {memory.optimiser / 1e9:.2f}, activations {memory.activations / 1e9:.2f})"
-    )
-    typer.echo(f"length: {recipe.batches} batches of {recipe.batch.size} pairs, {recipe.epoch} in an epoch")
+    parts = f"weights {memory.weights / 1e9:.2f}, gradients and optimiser {memory.optimiser / 1e9:.2f}"
+    size = f"{counted(recipe.batches, 'batch')} of {counted(recipe.batch.size, 'pair')}"
+    return [
+        *_tuned(recipe.optim.tuning),
+        f"memory: about {memory.total / 1e9:.2f} GB for {counted(pairs, 'pair')} at once ({parts}, "
+        f"activations {memory.activations / 1e9:.2f})",
+        f"length: {size}, {recipe.epoch} in an epoch",
+    ]
+
+
+def _tuned(tuning: Tuning) -> list[str]:
+    """A line on how steps are tuned, where they are."""
+    if tuning.kind == "none":
+        return []
+    if tuning.kind == "sparse":
+        return [f"tuning: sparse, of what is trained the most sensitive {100 * tuning.share:g} % moves"]
+    return [f"tuning: {tuning.kind}, coefficients from {tuning.low:g} to {tuning.high:g} by sensitivity"]
 
 
 def _check(recipe: Recipe, folder: Path) -> None:

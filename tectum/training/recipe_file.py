@@ -12,7 +12,7 @@ import yaml
 from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 
-from tectum.errors import OptionError, RecipeError, TectumError
+from tectum.errors import OptionError, RecipeError, TectumError, alternatives
 from tectum.systems.catalogue import known_presets
 from tectum.systems.options import changed
 from tectum.training.parts import KINDS, Part, WorldPart
@@ -71,7 +71,7 @@ def found(name: str, kind: str = "recipe", folder: str = "recipes") -> tuple[str
     known = shipped(folder)
     if name in known:
         return f"{name}.yaml", known[name]
-    raise RecipeError(f"There is no {kind} '{name}': give a YAML file or one of {', '.join(sorted(known))}.")
+    raise RecipeError(f"There is no {kind} '{name}', nor a file of that name: {alternatives(name, sorted(known))}")
 
 
 @dataclass(frozen=True)

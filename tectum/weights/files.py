@@ -148,6 +148,19 @@ def second_for(weights: str | Path) -> Modality | None:
     return _second(read_metadata(readable(weights)))
 
 
+def options_for(weights: str | Path) -> dict[str, Any]:
+    """The options of the system that some weights were saved for, none of which are the preset's own.
+
+    Args:
+        weights: a file or a run's folder.
+
+    Raises:
+        WeightsError: if there is no such file, or it is damaged.
+    """
+    path = readable(weights)
+    return _options(read_metadata(path), path)
+
+
 def bundled(preset: str, second: Modality | str | None = None) -> Path:
     """The weights of a preset that ship with Tectum.
 
