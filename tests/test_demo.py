@@ -45,6 +45,14 @@ def test_the_demo_takes_the_preset_that_its_weights_name(tmp_path: Path) -> None
     assert "ostrack-tiny on scene 0" in result.output
 
 
+@pytest.mark.parametrize("words", [["--preset", "vipt-tiny", "--second", "depth"], ["--second", "event"]])
+def test_the_demo_renders_the_sense_that_is_wanted(tmp_path: Path, words: list[str]) -> None:
+    result = CliRunner().invoke(app, ["demo", "--out", str(tmp_path), "--frames", "2", *words])
+    assert result.exit_code == 0, result.output
+    video = cv2.VideoCapture(str(tmp_path / "demo.mp4"))
+    assert video.get(cv2.CAP_PROP_FRAME_WIDTH) == 2 * 640
+
+
 def test_a_demo_that_cannot_write_says_so_in_one_sentence(tmp_path: Path) -> None:
     (tmp_path / "taken").write_text("")
     result = CliRunner().invoke(app, ["demo", "--out", str(tmp_path / "taken"), "--frames", "2", "--quiet"])

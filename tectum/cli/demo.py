@@ -14,7 +14,7 @@ from rich.table import Table
 if TYPE_CHECKING:
     from tectum.evaluation.drawing import VideoFile
     from tectum.evaluation.report import ContactSheet, Scores
-    from tectum.frames import Track
+    from tectum.frames import Modality, Track
     from tectum.geometry import Box
     from tectum.tracking.runner import Moment
     from tectum.tracking.session import Tracker
@@ -33,10 +33,14 @@ def demo(
     weights: Annotated[
         Path | None, typer.Option(help="A weights file, or the folder of a training, in place of the bundled ones.")
     ] = None,
+    second: Annotated[
+        str | None,
+        typer.Option(metavar="thermal|depth|event", help="The sense beside RGB; by default the tracker's, or thermal."),
+    ] = None,
     device: Annotated[str, typer.Option(help="Where to compute: cpu, cuda, cuda:1 and so on.")] = "cpu",
     quiet: Annotated[bool, typer.Option("--quiet", "-q", help="Print only errors.")] = False,
 ) -> None:
-    """Track a rendered RGB-thermal scene, draw what happened and score it against the exact truth."""
+    """Track a rendered scene in RGB and a second sense, draw what happened and score it against the exact truth."""
     from tectum.evaluation.report import ContactSheet, Scores, plot_overlap
     from tectum.face import load
     from tectum.weights.files import preset_for
@@ -44,8 +48,8 @@ def demo(
     console = Console(quiet=quiet)
     preset = preset or preset_for(weights)
     title = f"{preset} on scene {seed}, {frames} frames"
-    tracker = load(preset, weights, device=device)
-    scene = _scene(seed, frames)
+    tracker = load(preset, weights, second, device)
+    scene = _scene(seed, frames, _beside_rgb(tracker, second))
     sheet = ContactSheet()
     track, speed = _follow(tracker, scene, out, sheet, quiet)
     scores = Scores.of(track.boxes, scene.boxes)
@@ -55,14 +59,22 @@ def demo(
     console.print(f"In {out}: demo.mp4, contact_sheet.png, overlap.png, scene.txt", highlight=False, soft_wrap=True)
 
 
-def _scene(seed: int, frames: int) -> Scene:
+def _beside_rgb(tracker: Tracker, named: str | None) -> Modality:
+    """The second sense to render: the one that is named, or that the tracker alone sees, or thermal."""
+    from tectum.frames import Modality
+
+    others = tracker.system.senses - {Modality.RGB}
+    return Modality.of(named) if named else next(iter(others)) if len(others) == 1 else Modality.THERMAL
+
+
+def _scene(seed: int, frames: int, second: Modality) -> Scene:
     """A target among look-alikes that comes by an occluder, in daylight, in another place for each seed."""
     from tectum.frames import Modality
     from tectum.world import Plan, Scene
     from tectum.world.plan import PLACES
 
     plan = Plan(place=PLACES[seed % len(PLACES)], alike=2, twins=0.5, strangers=1, occluders=1, camera=0.5)
-    return Scene.random(seed, frames, senses=frozenset({Modality.RGB, Modality.THERMAL}), plan=plan)
+    return Scene.random(seed, frames, senses=frozenset({Modality.RGB, second}), plan=plan)
 
 
 def _follow(tracker: Tracker, scene: Scene, out: Path, sheet: ContactSheet, quiet: bool) -> tuple[Track, float]:
