@@ -17,7 +17,7 @@ from tectum.cli.main import app
 from tectum.frames import Prompt
 from tectum.networks.vit import JointViT, ViTConfig
 from tectum.systems.base import System
-from tectum.systems.catalogue import SYSTEMS, build
+from tectum.systems.catalogue import SYSTEMS, build, known_presets
 from tectum.weights import cost as counting
 from tectum.weights.cost import Tally, count_passes
 from tectum.weights.published_costs import PUBLISHED_COSTS
@@ -153,3 +153,14 @@ def test_an_unknown_name_is_one_sentence(words: list[str]) -> None:
     assert result.exit_code == 2
     assert result.stderr.startswith("error: ")
     assert len(result.stderr.splitlines()) == 1
+
+
+def test_all_presets_are_listed_with_where_their_weights_come_from() -> None:
+    listed = CliRunner().invoke(app, ["weights", "list"], env={"COLUMNS": "200"})
+    assert listed.exit_code == 0, listed.output
+    rows = {line.split()[0]: line for line in listed.output.splitlines() if line.strip()}
+    assert set(known_presets()) < set(rows)
+    assert "thermal, depth, event" in rows["duo-tiny"]
+    assert "BAT (Cao et al., AAAI 2024)" in rows["bat-b256"]
+    assert "bat-thermal" in rows["bat-b256"]
+    assert "all that it sees" in rows["nano"]

@@ -25,9 +25,20 @@ IN_LAYERS = (
 """What the second column holds."""
 
 
-@weights.callback()
-def group() -> None:
-    """Keeps `info` a command of its own while it is the only one."""
+@weights.command("list")
+def presets() -> None:
+    """List all presets: which come with Tectum, whose published checkpoints they open, and which recipes train them."""
+    from rich.console import Console
+    from rich.table import Table
+
+    from tectum.weights.origins import origins
+
+    table = Table(box=None, header_style="")
+    for heading in ("preset", "comes with Tectum for", "published checkpoint of", "recipes"):
+        table.add_column(heading, no_wrap=heading == "preset", overflow="fold")
+    for each in origins():
+        table.add_row(each.preset, ", ".join(each.bundled), each.published, ", ".join(each.recipes))
+    Console(highlight=False).print(table)
 
 
 @weights.command("info")

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
 from importlib import resources
 
 from tectum.frames import Modality
+from tectum.systems.catalogue import known_presets
 
 PUBLISHED: Mapping[str, str] = {
     "ostrack": "OSTrack (Ye et al., ECCV 2022) or DropTrack (Wu et al., CVPR 2023)",
@@ -20,6 +22,40 @@ PUBLISHED: Mapping[str, str] = {
 """Whose published checkpoint the presets of a system open, by the first word of their names; not the tiny ones."""
 
 
+@dataclass(frozen=True)
+class Origin:
+    """Where weights of a preset are to be had.
+
+    Attributes:
+        preset: its name.
+        bundled: what the files that ship are for: second senses, or `all that it sees` where one serves; may be empty.
+        published: whose checkpoint it opens; empty if none.
+        recipes: that train it, of those that ship.
+    """
+
+    preset: str
+    bundled: tuple[str, ...]
+    published: str
+    recipes: tuple[str, ...]
+
+
+def origins() -> Iterator[Origin]:
+    """Those of all presets, in the order of the catalogue."""
+    folder, recipes = resources.files("tectum") / "weights", _recipes()
+    files = {file.name.removesuffix(".safetensors") for file in folder.iterdir() if file.name.endswith(".safetensors")}
+    for preset in known_presets():
+        senses = [str(sense) for sense in Modality if f"{preset}-{sense}" in files]
+        trains = tuple(name for name, settings in sorted(recipes.items()) if settings.get("system") == preset)
+        bundled = ("all that it sees",) if preset in files else tuple(senses)
+        yield Origin(preset, bundled, _published(preset), trains)
+
+
+def _published(preset: str) -> str:
+    """Whose checkpoint a preset opens; empty if none."""
+    system, *kind = preset.split("-")
+    return "" if "tiny" in kind else PUBLISHED.get(system, "")
+
+
 def how_to_get(preset: str, second: Modality) -> str:
     """What a user without weights can do, to end a sentence.
 
@@ -27,11 +63,11 @@ def how_to_get(preset: str, second: Modality) -> str:
         preset: a name such as `bat-b256`.
         second: the sense beside RGB, for systems that take one.
     """
-    system, *kind = preset.split("-")
-    if system not in PUBLISHED or "tiny" in kind:
+    published = _published(preset)
+    if not published:
         return how_to_train(preset, second)
     return (
-        f"download the published checkpoint of {PUBLISHED[system]} and give its path as the weights (--weights), or "
+        f"download the published checkpoint of {published} and give its path as the weights (--weights), or "
         "give weights that you trained"
     )
 
