@@ -102,7 +102,7 @@ def test_what_is_wrong_on_the_command_line_is_named_there(file: Path) -> None:
 
 
 def test_an_unknown_recipe_names_the_known_ones() -> None:
-    with pytest.raises(RecipeError, match=r"duo-tiny, .*nano"):
+    with pytest.raises(RecipeError, match=r"did you mean nano\? There are also .*duo-tiny"):
         read_recipe("nana")
 
 

@@ -336,7 +336,7 @@ def test_presets_without_bundled_weights_say_what_to_do() -> None:
 @pytest.mark.parametrize(
     ("preset", "second", "way"),
     [
-        ("mst-tiny", None, "`tectum train mst-tiny second=thermal --data DIR` makes them"),
+        ("bat-tiny", None, "`tectum train bat-tiny second=thermal --data DIR` makes them"),
         ("mst-tiny", "depth", "`tectum train mst-tiny second=depth --data DIR` makes them"),
         ("mst-b256", "event", "`tectum train mst-event --data DIR` makes them"),
         ("vipt-tiny", "event", "not for event: `tectum train vipt-tiny second=event --data DIR` makes them"),
