@@ -136,6 +136,15 @@ def test_a_network_starts_from_the_one_that_it_grew_from(tmp_path: Path) -> None
         assert torch.equal(state[f"{branch}.norm.weight"], single.state_dict()["backbone.norm.weight"])
 
 
+def test_what_was_learnt_from_one_sense_starts_another() -> None:
+    recipe = read_recipe("mst-tiny", ["system=ostrack-tiny", "options.sense=thermal"])
+    system = initial_system(recipe, named_weights(recipe, None))
+    assert system.senses == {Modality.THERMAL}
+    assert system.training
+    colour = load("ostrack-tiny").state_dict()
+    assert all(torch.equal(tensor, colour[name]) for name, tensor in system.state_dict().items())
+
+
 def test_an_image_network_starts_the_transformer(tmp_path: Path) -> None:
     system, recipe = tiny(procedural()), procedural()
     donor = JointViT(ViTConfig(template_size=64, search_size=64, patch=16, width=16, depth=2, heads=2))

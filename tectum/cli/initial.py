@@ -69,8 +69,8 @@ def initial_system(recipe: Recipe, start: Start | None) -> System:
         WeightsError: if the weights do not fit.
     """
     from tectum.systems.catalogue import build
-    from tectum.weights import from_published, load, read_published
-    from tectum.weights.files import FORMAT, read_metadata
+    from tectum.weights import from_published, read_published
+    from tectum.weights.files import FORMAT, read_metadata, restore
     from tectum.weights.foundation import is_foundation, start_from
 
     system = build(recipe.system, recipe.second, recipe.options)
@@ -80,8 +80,11 @@ def initial_system(recipe: Recipe, start: Start | None) -> System:
     if is_foundation(tensors):
         start_from(system, tensors, start.path)
         return system
-    if read_metadata(start.path).get(FORMAT) == recipe.system:
-        return load(recipe.system, start.path, recipe.second, recipe.options).train()
+    metadata = read_metadata(start.path)
+    if metadata.get(FORMAT) == recipe.system:
+        # What was learnt from one sense may well begin another.
+        restore(system, start.path, metadata)
+        return system
     return from_published(
         recipe.system, tensors, recipe.second, origin=str(start.path), start=True, options=recipe.options
     )

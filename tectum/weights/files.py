@@ -113,7 +113,7 @@ def load(
             f"{path} holds weights for {metadata['senses'].replace(',', ' and ')}, not for "
             f"{senses.replace(',', ' and ')}: name the sense that it was trained with."
         )
-    _restore(system, path, preset, metadata)
+    restore(system, path, metadata)
     return system.eval()
 
 
@@ -222,8 +222,17 @@ def digest(tensors: Mapping[str, Tensor]) -> str:
     return total.hexdigest()
 
 
-def _restore(system: System, path: Path, preset: str, metadata: Mapping[str, str]) -> None:
-    """Loads one of our own files into the system that it names."""
+def restore(system: System, path: Path, metadata: Mapping[str, str]) -> None:
+    """Loads one of our own files into the system that it names, whatever senses it was saved for.
+
+    Args:
+        system: of the preset of the file.
+        path: the file.
+        metadata: what it says of itself.
+
+    Raises:
+        WeightsError: if the file is damaged, or the system has another shape.
+    """
     tensors = read_published(path)
     if metadata.get("sha256") != digest(tensors):
         raise WeightsError(f"{path} is damaged: its contents do not match its checksum; copy or download it again.")
@@ -231,7 +240,7 @@ def _restore(system: System, path: Path, preset: str, metadata: Mapping[str, str
         system.load_state_dict(tensors)
     except RuntimeError:
         raise WeightsError(
-            f"{path} holds a '{preset}' of another shape than this Tectum builds (saved by version "
+            f"{path} holds a '{metadata[FORMAT]}' of another shape than this Tectum builds (saved by version "
             f"{metadata.get('version', 'unknown')}, opened by {_version()}): use the version that saved it, "
             "or train again."
         ) from None
