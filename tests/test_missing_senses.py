@@ -28,7 +28,7 @@ from tectum.systems.base import System
 from tectum.systems.catalogue import SYSTEMS, build
 from tectum.systems.ostrack import OSTrack
 from tectum.tracking.session import Tracker
-from tectum.weights import files
+from tectum.weights import origins
 from tests.test_evaluate import Walks, boxes
 from tests.test_evaluate import tracker as brightness
 from tests.test_evaluate_cli import tectum_evaluate
@@ -299,7 +299,7 @@ def test_a_wrong_drop_is_told_before_anything_is_written(root: Path, tmp_path: P
 def test_a_run_is_recorded_with_the_weights_of_its_second_sense(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(files, "__file__", str(tmp_path / "files.py"))
+    monkeypatch.setattr(origins, "__file__", str(tmp_path / "origins.py"))
     for sense in ("thermal", "depth"):
         (tmp_path / f"vipt-tiny-{sense}.safetensors").write_text(sense)
     assert _weights("vipt-tiny", None, "depth")[0].name == "vipt-tiny-depth.safetensors"

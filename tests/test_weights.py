@@ -33,7 +33,7 @@ from tectum.systems.ostrack import OSTrack, OSTrackConfig
 from tectum.training import checkpoint
 from tectum.training.folder import RunFolder
 from tectum.training.recipe_file import read_recipe, shipped
-from tectum.weights import files
+from tectum.weights import files, origins
 from tectum.weights.origins import PUBLISHED
 
 VIT = ViTConfig(template_size=64, search_size=128, width=32, depth=2, heads=2)
@@ -317,7 +317,7 @@ def test_an_older_network_of_the_same_name_is_told_apart(tmp_path: Path) -> None
 
 
 def test_bundled_weights_may_be_made_for_a_second_sense(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(files, "__file__", str(tmp_path / "files.py"))
+    monkeypatch.setattr(origins, "__file__", str(tmp_path / "origins.py"))
     for name in ("nano", "duo-s-thermal", "duo-s-event"):
         (tmp_path / f"{name}.safetensors").touch()
     found = [files.bundled("nano", "depth"), files.bundled("duo-s"), files.bundled("duo-s", Modality.EVENT)]

@@ -79,9 +79,10 @@ def _run(recipe: Recipe, folder: Path, data: Path | None, device: str, quiet: bo
             typer.echo(f"stopped; the same command goes on from {folder}", err=True)
         raise typer.Exit(128 + signal)
     if first:
-        _, scores = RunFolder(folder).scores()
+        run = RunFolder(folder)
+        _, scores = run.scores()
         typer.echo(f"overlap with the truth on held-out pairs: {scores['overlap']:.3f}, of at most 1")
-        typer.echo(f"weights: {folder / 'last.safetensors'}")
+        typer.echo(f"weights: {run.last}")
 
 
 def _preview(recipe: Recipe, data: Path | None) -> None:

@@ -310,7 +310,7 @@ class PATrack(System):
 
     @classmethod
     def presets(cls) -> Mapping[str, Preset]:
-        """`patrack-b256` as published, `patrack-b256-ce`, `patrack-b384`, and `patrack-tiny` with its variants."""
+        """`patrack-b256` as published, `patrack-b256-ce`, `patrack-b384`, and `patrack-tiny`."""
         configs = {
             "patrack-b256": PATrackConfig(),
             "patrack-b256-ce": PATrackConfig(BASE_256_CE),

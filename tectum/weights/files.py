@@ -22,7 +22,7 @@ from tectum.systems.catalogue import build, known_presets, read_second
 from tectum.systems.options import Options
 from tectum.weights.checkpoints import read_published, readable
 from tectum.weights.fitting import from_published
-from tectum.weights.origins import how_to_get, how_to_train
+from tectum.weights.origins import bundled_file, bundled_senses, how_to_get, how_to_train
 
 FORMAT = "tectum"
 """The metadata entry by which our own files are known: it names the preset."""
@@ -173,14 +173,12 @@ def bundled(preset: str, second: Modality | str | None = None) -> Path:
         UnknownNameError: if there is no such preset or sense.
     """
     sense = read_second(second) if second is not None else Modality.THERMAL
-    folder = Path(__file__).parent
-    for path in (folder / f"{preset}-{sense.value}.safetensors", folder / f"{preset}.safetensors"):
+    for path in (bundled_file(preset, sense), bundled_file(preset)):
         if path.is_file():
             return path
     check_preset(preset)
     second_sense(sense)
-    others = [each.value for each in Modality if (folder / f"{preset}-{each.value}.safetensors").is_file()]
-    if others:
+    if others := bundled_senses(preset):
         raise WeightsError(
             f"Weights of '{preset}' come with Tectum for {' and '.join(others)} alone, not for {sense.value}: "
             f"{how_to_train(preset, sense)}, or take another preset."

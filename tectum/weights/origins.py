@@ -6,6 +6,7 @@ import re
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from importlib import resources
+from pathlib import Path
 
 from tectum.frames import Modality
 from tectum.systems.catalogue import known_presets
@@ -41,13 +42,21 @@ class Origin:
 
 def origins() -> Iterator[Origin]:
     """Those of all presets, in the order of the catalogue."""
-    folder, recipes = resources.files("tectum") / "weights", _recipes()
-    files = {file.name.removesuffix(".safetensors") for file in folder.iterdir() if file.name.endswith(".safetensors")}
+    recipes = sorted(_recipes().items())
     for preset in known_presets():
-        senses = [str(sense) for sense in Modality if f"{preset}-{sense}" in files]
-        trains = tuple(name for name, settings in sorted(recipes.items()) if settings.get("system") == preset)
-        bundled = ("all that it sees",) if preset in files else tuple(senses)
+        trains = tuple(name for name, settings in recipes if settings.get("system") == preset)
+        bundled = ("all that it sees",) if bundled_file(preset).is_file() else tuple(bundled_senses(preset))
         yield Origin(preset, bundled, _published(preset), trains)
+
+
+def bundled_file(preset: str, second: Modality | None = None) -> Path:
+    """Where the weights of a preset lie if they ship: those for one second sense, or for all that it sees."""
+    return Path(__file__).parent / f"{preset if second is None else f'{preset}-{second}'}.safetensors"
+
+
+def bundled_senses(preset: str) -> list[str]:
+    """The second senses for each of which weights of a preset ship."""
+    return [sense.value for sense in Modality if bundled_file(preset, sense).is_file()]
 
 
 def _published(preset: str) -> str:
